@@ -71,7 +71,8 @@ $(PY):
 	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 	    if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
-	        echo "Making $(VENV) with $$python ..."; rm -rf $(VENV); exec "$$python" -m venv $(VENV); \
+	        echo "Making $(VENV) with $$python ..."; \
+	        rm -rf $(VENV); "$$python" -m venv $(VENV) && exit 0; rm -rf $(VENV); \
 	    fi; \
 	    lame="$$python"; \
 	done; \
