@@ -53,18 +53,18 @@ fmt: $(DEV_READY)
 
 clean:
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
-	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+	-@find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The demo needs the library and its few extras; the versions are the pinned ones all the same.
 $(DEMO_READY): $(PY) pyproject.toml requirements-dev.txt
 	@echo 'Installing the library and the demo into $(VENV) ...'
-	$(PIP) install --constraint requirements-dev.txt --editable '.[demo]'
+	@$(PIP) install --constraint requirements-dev.txt --editable '.[demo]'
 	@touch $@
 
 $(DEV_READY): $(PY) pyproject.toml requirements-dev.txt
 	@echo 'Installing the library and its tools into $(VENV) ...'
-	$(PIP) install --requirement requirements-dev.txt
-	$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(PIP) install --requirement requirements-dev.txt
+	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(PY):
