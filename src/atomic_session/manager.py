@@ -1,0 +1,130 @@
+"""One manager: the settings, the store, and what an application asks about all sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import clock as system_clock
+from . import commands
+from .clock import Clock
+from .commands import Outcome
+from .cookies import CookieCodec
+from .dispatcher import Dispatcher
+from .durations import Duration
+from .events import emit
+from .limits import DEFAULT_LIMITS, Limits
+from .registry import open_url
+from .session import SessionContext
+from .settings import make_settings
+from .store import SessionInfo, Store
+from .token import is_session_id
+
+__all__ = ["SessionManager"]
+
+
+class SessionManager:
+    """
+    Keep sessions in one store under one set of settings.
+
+    A middleware makes its own; make one yourself to ask about sessions outside of a request, or
+    to set the store later.
+
+    Args:
+        store: a URL or a store; None to set `manager.store` before the first use.
+        max_age: idle time after which a session ends; None for cookies that end with the
+            browser, whose records idle out after 14 days.
+        max_lifetime: time after creation or the last login at which a session ends in any case.
+        touch_after: how old a renewal must be before a read makes the next one (a tenth of max_age).
+        timeout: how long one call to the store may take.
+        limits: what one session may hold.
+        max_sessions_per_owner: how many sessions one owner may have at once.
+        on_session_limit: "reject" a login past that, or "evict_oldest".
+        clock: what tells the time, in whole milliseconds since the Unix epoch.
+
+    Raises:
+        ValueError: a setting is nonsense; the message names it.
+    """
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        *,
+        max_age: Duration | None = "14 days",
+        max_lifetime: Duration | None = None,
+        touch_after: Duration | None = None,
+        timeout: Duration = 5,
+        limits: Limits = DEFAULT_LIMITS,
+        max_sessions_per_owner: int | None = None,
+        on_session_limit: str = "reject",
+        clock: Clock = system_clock.now,
+    ) -> None:
+        self.settings = make_settings(
+            max_age=max_age,
+            max_lifetime=max_lifetime,
+            touch_after=touch_after,
+            timeout=timeout,
+            limits=limits,
+            max_sessions_per_owner=max_sessions_per_owner,
+            on_session_limit=on_session_limit,
+            clock=clock,
+        )
+        self._dispatcher = Dispatcher(None, self.settings.timeout)
+        if store is not None:
+            self.store = store  # type: ignore[assignment]  # the setter takes a URL too
+
+    @property
+    def store(self) -> Store:
+        """The store; set it, or its URL, before the first use."""
+        return self._dispatcher.store
+
+    @store.setter
+    def store(self, store: str | Store) -> None:
+        settings = self.settings
+        if isinstance(store, str):
+            store = open_url(store, settings.limits, settings.timeout)
+        self._dispatcher.store = store
+
+    async def open(self) -> None:
+        """
+        Open the store: create what is missing, say what is wrong.
+
+        Raises:
+            StoreNotSet: there is none.
+            StoreUnavailable: it cannot be opened.
+        """
+        await self._dispatcher.open()
+
+    async def close(self) -> None:
+        """Complete what was accepted, then close the store.  A later use opens it again."""
+        await self._dispatcher.close()
+
+    def context(self, codec: CookieCodec) -> SessionContext:
+        """Return what the sessions of one middleware share."""
+        return SessionContext(self.settings, self._dispatcher, codec)
+
+    async def sessions_of(self, owner: str) -> Sequence[SessionInfo]:
+        """Return the live sessions of *owner*, the latest used first; never a token or data."""
+        store = await self._dispatcher.open()
+        return await store.sessions_of(owner, self.settings.clock())
+
+    async def destroy(self, session_id: str) -> bool:
+        """End the session with this public id; say whether there was one."""
+        if not is_session_id(session_id):
+            return False
+        command = commands.Destroy(session_id, None, self.settings.clock())
+        answer = await self._dispatcher.submit(command)
+        if answer.outcome is Outcome.DONE:
+            emit("session_destroyed", session_id)
+        return answer.outcome is Outcome.DONE
+
+    async def destroy_all(self, owner: str, *, keep: str | None = None) -> int:
+        """End the sessions of *owner* but for the one with the public id *keep*; say how many."""
+        store = await self._dispatcher.open()
+        ended = await store.destroy_all(owner, keep, self.settings.clock())
+        emit("owner_sessions_destroyed", keep, count=ended)
+        return ended
+
+    async def purge(self, limit: int = 1_000) -> int:
+        """Remove up to *limit* records that are over; say how many.  Stores do so by themselves."""
+        store = await self._dispatcher.open()
+        return await store.purge(self.settings.clock(), limit)

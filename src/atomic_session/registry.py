@@ -1,0 +1,42 @@
+"""From a URL to a store, whose driver is imported only when it is chosen."""
+
+from __future__ import annotations
+
+import importlib
+from urllib.parse import urlsplit, urlunsplit
+
+from .limits import DEFAULT_LIMITS, Limits
+from .store import Store
+
+__all__ = ["open_url"]
+
+_STORES = {
+    "memory": ("atomic_session.stores.memory", "MemoryStore"),
+    "sqlite": ("atomic_session.stores.sqlite", "SQLiteStore"),
+}
+
+
+def open_url(url: str, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) -> Store:
+    """
+    Build the store that *url* names, whose calls fail after *timeout* seconds.
+
+    It is not opened yet: nothing is read or written.
+
+    Raises:
+        ValueError: no store of ours has this scheme, or the store refuses the rest.
+        ImportError: the driver is not installed; the message says what to install.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in _STORES:
+        known = ", ".join(f"{name}://" for name in _STORES)
+        raise ValueError(f"no store for {_without_password(url)!r}; a store URL starts with one of {known}")
+    module, name = _STORES[scheme]
+    factory = getattr(importlib.import_module(module), name)
+    store: Store = factory.from_url(url, limits=limits, timeout=timeout)
+    return store
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query=""))

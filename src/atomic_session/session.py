@@ -1,0 +1,381 @@
+"""
+What a request holds: a dict that costs nothing until it is used.
+
+Until the session is loaded its class is `_UnloadedSession`, whose readers raise instead of
+answering as if it were empty.  Loading switches the class, and from then on every dict method is
+the built-in one, at its own speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from .clock import Instant
+from .commands import Answer
+from .cookies import CookieCodec
+from .dispatcher import Dispatcher
+from .durations import Duration, parse_duration, parse_optional
+from .errors import InvalidValue, LoginRequired, SessionNotLoaded
+from .events import emit
+from .exchange import Exchange
+from .limits import Limits
+from .operators import Operator, Update, When
+from .settings import Settings
+from .updates import Operators, PendingUpdate
+
+__all__ = ["Session", "SessionContext", "new_session"]
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+_LONGEST_OWNER = 256
+
+
+class SessionContext(NamedTuple):
+    """What all sessions of one middleware share."""
+
+    settings: Settings
+    dispatcher: Dispatcher
+    codec: CookieCodec
+
+
+class Session(dict[str, Any], Operators[bool]):
+    """
+    The session of one request or websocket.
+
+    `await session()` loads it, once however many tasks ask; then it is read and changed as any
+    dict, and what was changed is committed before the response starts.  The operators
+    (`await session.inc("visits")`) are sent at once, and need no load before them.
+
+    A session without a record is empty and new.  One that was destroyed, rotated away or has
+    expired since this request loaded it is empty and `gone`: writing to it raises `SessionGone`.
+
+    Every awaited method raises `StoreUnavailable` when nothing happened, and `OutcomeUnknown`
+    when that is not known.
+    """
+
+    __slots__ = ("_accessed", "_context", "_exchange", "_headers", "_modified", "_secure", "_started")
+
+    def __init__(self, context: SessionContext, headers: Headers, *, secure: bool) -> None:
+        self._context = context
+        self._headers = headers
+        self._secure = secure
+        self._exchange: Exchange | None = None
+        self._accessed = False
+        self._modified = False
+        self._started = False
+
+    # Loading.
+
+    async def __call__(self) -> Session:
+        """Load the session if that was not done yet, and return it."""
+        return await self.load()
+
+    async def load(self, *, fresh: bool = False) -> Session:
+        """Load the session, again if *fresh*; changes that were not committed yet stay on top."""
+        exchange = self._look()
+        try:
+            await exchange.load(self, fresh=fresh)
+        finally:
+            self._show()
+        return self
+
+    # What is known of it.
+
+    @property
+    def id(self) -> str | None:
+        """The public id, safe to log and to show; None while there is no session."""
+        token = self._look().token
+        return None if token is None else token.id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no record yet: nothing was written, or the cookie opens nothing."""
+        return self._look().token is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the session ended under this request."""
+        return self._look().gone is not None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its data may be read without a trip."""
+        readable = self._look().settle(self)
+        self._show()
+        return readable
+
+    @property
+    def created(self) -> datetime | None:
+        """When it was created; None before the first trip."""
+        record = self._look().record
+        return None if record is None else _datetime(record.created)
+
+    @property
+    def expires(self) -> datetime | None:
+        """When it ends if nobody uses it; None before the first trip."""
+        record = self._look().record
+        return None if record is None else _datetime(record.idle_deadline)
+
+    @property
+    def owner(self) -> str | None:
+        """The user who is logged in; None for nobody, and before the first trip."""
+        record = self._look().record
+        return None if record is None else record.owner
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When the owner last logged in; None for never, and before the first trip."""
+        record = self._look().record
+        return None if record is None or record.authenticated_at is None else _datetime(record.authenticated_at)
+
+    # Its life.
+
+    async def touch(self, max_age: Duration | None = None) -> None:
+        """Move the idle deadline; a *max_age* is this session's own from now on ("remember me")."""
+        await self._do(self._look().touch(self, parse_optional(max_age, "max_age")))
+
+    async def rotate(self, grace: Duration | None = None) -> None:
+        """
+        Give the session a new token; the data stays.
+
+        The old token is dead when this returns, or opens the session for *grace* more.
+
+        Raises:
+            SessionGone: there is no session to rotate any more.
+            ResponseStarted: the new cookie could not be sent.
+        """
+        await self._do(self._look().rotate(self, parse_optional(grace, "grace") or 0))
+
+    async def login(self, owner: str) -> None:
+        """
+        Make the session *owner*'s, under a new token; the data stays, the old token is dead.
+
+        It restarts the absolute deadline, and starts a fresh session where there is none, or
+        where this one was destroyed.
+
+        Raises:
+            LimitExceeded: the owner has as many sessions as they may.
+            SessionGone: the token was rotated away by another request.
+            ResponseStarted: the new cookie could not be sent.
+        """
+        await self._do(self._look().login(self, _checked_owner(owner)))
+
+    async def require_fresh(self, max_age: Duration) -> None:
+        """
+        Pass only where the owner logged in at most *max_age* ago (ASVS 7.5.1).
+
+        Raises:
+            LoginRequired: nobody is logged in, or it was longer ago.
+        """
+        longest = parse_duration(max_age, "max_age")
+        exchange = self._look()
+        if exchange.record is None:
+            await self.load()
+        at = None if exchange.record is None or exchange.gone else exchange.record.authenticated_at
+        if at is None or self._context.settings.clock() - at > longest:
+            raise LoginRequired(at, longest)
+
+    async def destroy(self) -> None:
+        """
+        End the session and delete its cookie; destroying it twice is no error.
+
+        Raises:
+            SessionGone: the token was rotated away: the session lives on under another.
+        """
+        await self._do(self._look().destroy(self))
+
+    async def regenerate(self) -> Session:
+        """Destroy the session and return a new, empty one, which gets its record at the first write."""
+        await self._do(self._look().regenerate(self))
+        return self
+
+    # What the middleware asks.
+
+    async def commit(self) -> None:
+        """Send what plain dict code changed.  The middleware does so before the response starts."""
+        exchange = self._exchange
+        if exchange is not None:
+            renew, self._modified = self._modified, False
+            await self._do(exchange.commit(self, renew=renew))
+
+    def cookie_header(self) -> bytes | None:
+        """Return the Set-Cookie that the response is to carry, if any; from now on none can be sent."""
+        self._started = True
+        exchange = self._exchange
+        if exchange is None:
+            return None
+        exchange.started = True
+        change, exchange.cookie = exchange.cookie, None
+        context = self._context
+        if change == "clear":
+            return context.codec.clear_header(self._secure)
+        if change is None or exchange.token is None or exchange.record is None:
+            return None
+        record = exchange.record
+        persistent = context.settings.persistent or record.max_age is not None
+        left = record.idle_deadline - context.settings.clock()
+        return context.codec.set_header(exchange.token, self._secure, max(left, 1) if persistent else None)
+
+    def is_of(self, context: SessionContext) -> bool:
+        """Say whether another middleware made it that shares store, settings and cookie with *context*."""
+        mine = self._context
+        return mine.dispatcher is context.dispatcher and mine.codec.settings == context.codec.settings
+
+    # Starlette's protocol for sessions.
+
+    @property
+    def accessed(self) -> bool:
+        """Whether anything looked at the session: then the response depends on the cookie."""
+        return self._accessed or self._exchange is not None
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to commit."""
+        exchange = self._exchange
+        return self._modified or (exchange is not None and exchange.tracker.is_changed(self))
+
+    def mark_accessed(self) -> None:
+        self._accessed = True
+
+    def mark_modified(self) -> None:
+        """Ask for a renewal with the response, even if nothing changed."""
+        self._look()
+        self._modified = True
+
+    # A dict in all but these.
+
+    def clear(self) -> None:
+        """Empty the session, of what others have added meanwhile too."""
+        exchange = self._exchange
+        if exchange is not None and exchange.token is not None:
+            exchange.tracker.cleared = True
+        dict.clear(self)
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Copy and pickle as a plain dict: a second session with the same token must not come about."""
+        return dict, (dict(self),)
+
+    # How it is done.
+
+    def _limits(self) -> Limits:
+        return self._context.settings.limits
+
+    def _chained(self, item: Operator | When) -> PendingUpdate[bool]:
+        return PendingUpdate[bool](self._send, self._limits())._chained(item)
+
+    def _taking(self, item: Operator, default: Any) -> PendingUpdate[Any]:
+        return PendingUpdate[Any](self._send, self._limits())._taking(item, default)
+
+    async def _send(self, update: Update) -> Answer:
+        exchange = self._look()
+        try:
+            return await exchange.update(self, update)
+        finally:
+            self._show()
+
+    async def _do(self, work: Any) -> None:
+        try:
+            await work
+        finally:
+            self._show()
+
+    def _look(self) -> Exchange:
+        """Read the cookie, once."""
+        exchange = self._exchange
+        if exchange is None:
+            context = self._context
+            found = context.codec.read(self._headers, self._secure)
+            if found.problem is not None:
+                emit(f"{found.problem}_cookie")
+            exchange = self._exchange = Exchange(
+                context.settings, context.dispatcher, found.token, resign=found.resign, started=self._started
+            )
+        return exchange
+
+    def _show(self) -> None:
+        """Be readable as soon as there is something to read."""
+        exchange = self._exchange
+        if exchange is not None and exchange.tracker.loaded:
+            self.__class__ = Session
+
+
+class _NotLoaded:
+    """The one key of an unloaded session: encoders that read past our methods fail at it."""
+
+    def __repr__(self) -> str:
+        return "<session not loaded>"
+
+
+_NOT_LOADED = _NotLoaded()
+
+
+def new_session(context: SessionContext, headers: Headers, *, secure: bool) -> Session:
+    """Return the session of a request with these *headers*; nothing is parsed or loaded yet."""
+    session = _UnloadedSession(context, headers, secure=secure)
+    dict.__setitem__(session, _NOT_LOADED, None)  # type: ignore[index]
+    return session
+
+
+def _readable_first(name: str) -> Callable[..., Any]:
+    def method(self: Session, *args: Any, **kwargs: Any) -> Any:
+        exchange = self._look()
+        if not exchange.settle(self):
+            raise SessionNotLoaded
+        self._show()
+        return getattr(Session, name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+class _UnloadedSession(Session):
+    """A session whose data nobody has asked for: each dict method needs it to be readable first."""
+
+    __slots__ = ()
+
+    __contains__ = _readable_first("__contains__")
+    __delitem__ = _readable_first("__delitem__")
+    __eq__ = _readable_first("__eq__")
+    __getitem__ = _readable_first("__getitem__")
+    __ior__ = _readable_first("__ior__")
+    __iter__ = _readable_first("__iter__")
+    __len__ = _readable_first("__len__")
+    __ne__ = _readable_first("__ne__")
+    __or__ = _readable_first("__or__")
+    __reversed__ = _readable_first("__reversed__")
+    __ror__ = _readable_first("__ror__")
+    __setitem__ = _readable_first("__setitem__")
+    clear = _readable_first("clear")
+    get = _readable_first("get")
+    items = _readable_first("items")
+    keys = _readable_first("keys")
+    pop = _readable_first("pop")
+    popitem = _readable_first("popitem")
+    setdefault = _readable_first("setdefault")
+    update = _readable_first("update")
+    values = _readable_first("values")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "<session not loaded>"
+
+
+def _datetime(instant: Instant) -> datetime:
+    return datetime.fromtimestamp(instant / 1000, UTC)
+
+
+def _checked_owner(owner: str) -> str:
+    if not isinstance(owner, str):
+        raise TypeError(f"an owner is text, not {type(owner).__name__}: write str(user.id)")
+    if not owner or len(owner) > _LONGEST_OWNER or not owner.isprintable():
+        raise InvalidValue("owner", f"an owner is 1 to {_LONGEST_OWNER} printable characters")
+    return owner

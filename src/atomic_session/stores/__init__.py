@@ -1,0 +1,1 @@
+"""Where records live.  Each store is loaded only when it is chosen."""

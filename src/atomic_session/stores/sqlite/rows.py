@@ -1,0 +1,124 @@
+"""Between records and rows: what one job does inside the writer's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from ...clock import Instant
+from ...commands import Answer, Command, Create, Outcome, Update
+from ...errors import LimitExceeded
+from ...fields import EMPTY
+from ...lifecycle import Stored, evicted, login_of, perform, tombstone
+from ...limits import Limits
+from ...record import Record
+from ...resources import read_queries
+
+__all__ = ["carry_out", "destroy_all", "live_of", "purge", "read"]
+
+_HOUR = 3_600_000
+_QUERIES = read_queries(__package__)
+_READ = _QUERIES["read"]
+
+
+def read(connection: apsw.Connection, session_id: str) -> Stored | None:
+    """Return what is kept under *session_id*."""
+    row: Any = connection.execute(_READ, (session_id,)).get
+    return None if row is None else Stored(_record(row), row[15])
+
+
+def carry_out(connection: apsw.Connection, commands: Sequence[Command], limits: Limits) -> list[Answer]:
+    """
+    Carry out *commands* in order, inside the caller's transaction.
+
+    Raises:
+        CorruptRecord: one of them met a row that is not ours.
+    """
+    if len(commands) == 1:
+        return [_carry_out(connection, commands[0], limits)]
+    with connection:  # a savepoint: where one command fails, none of the batch was applied
+        return [_carry_out(connection, command, limits) for command in commands]
+
+
+def live_of(connection: apsw.Connection, owner: str, now: Instant) -> list[Record]:
+    """Return *owner*'s live records, the latest used first."""
+    return [_record(row) for row in connection.execute(_QUERIES["live_of_owner"], (owner, now))]
+
+
+def destroy_all(connection: apsw.Connection, owner: str, keep: str | None, now: Instant) -> int:
+    """Bury *owner*'s live records but for *keep*, and say how many they were."""
+    ended = [record for record in live_of(connection, owner, now) if record.id != keep]
+    for record in ended:
+        _rewrite(connection, Stored(tombstone(record, now), EMPTY))
+    return len(ended)
+
+
+def purge(connection: apsw.Connection, now: Instant, limit: int) -> int:
+    """Delete up to *limit* rows that are over, and say how many they were."""
+    connection.execute(_QUERIES["purge"], (now, limit))
+    return connection.changes()
+
+
+def _carry_out(connection: apsw.Connection, command: Command, limits: Limits) -> Answer:
+    before = read(connection, command.id)
+    after, answer = perform(command, before, limits)
+    if after is before or after is None:
+        return answer
+    login = login_of(command)
+    if login is not None and login.limit is not None:
+        others = [record for record in live_of(connection, login.owner, command.now) if record.id != command.id]
+        try:
+            going = set(evicted(login.limit, [record.id for record in others]))
+        except LimitExceeded as error:
+            return Answer(Outcome.REFUSED, error=error)
+        for record in others:
+            if record.id in going:
+                _rewrite(connection, Stored(tombstone(record, command.now), EMPTY))
+    _write(connection, command, before, after)
+    return answer
+
+
+def _write(connection: apsw.Connection, command: Command, before: Stored | None, after: Stored) -> None:
+    record = after.record
+    if type(command) is Create:
+        connection.execute(_QUERIES["insert"], (*_columns(record), _purge_at(record), after.raw))
+    elif type(command) is Update and before is not None and _purge_at(before.record) == _purge_at(record):
+        changed = (record.rev, record.last_used, record.renew_at, record.idle_deadline, after.raw, record.id)
+        connection.execute(_QUERIES["update"], changed)
+    else:
+        _rewrite(connection, after)
+
+
+def _rewrite(connection: apsw.Connection, stored: Stored) -> None:
+    record = stored.record
+    connection.execute(_QUERIES["rewrite"], (*_columns(record)[1:], _purge_at(record), stored.raw, record.id))
+
+
+def _purge_at(record: Record) -> Instant:
+    return -(-record.idle_deadline // _HOUR) * _HOUR
+
+
+def _record(row: Sequence[Any]) -> Record:
+    return Record(*row[:14], row[14] != 0)
+
+
+def _columns(record: Record) -> tuple[Any, ...]:
+    return (
+        record.id,
+        record.digest,
+        record.rev,
+        record.created,
+        record.last_used,
+        record.renew_at,
+        record.idle_deadline,
+        record.absolute_deadline,
+        record.max_age,
+        record.owner,
+        record.authenticated_at,
+        record.previous_digest,
+        record.previous_until,
+        record.grace_until,
+        record.destroyed,
+    )
