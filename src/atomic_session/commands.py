@@ -18,7 +18,19 @@ from .operators import Update as Operators
 from .record import Lifetimes, Record
 from .values import MISSING, Missing, Value
 
-__all__ = ["Answer", "Command", "Create", "Destroy", "Load", "Login", "Outcome", "OwnerLimit", "Rotate", "Touch", "Update"]
+__all__ = [
+    "Answer",
+    "Command",
+    "Create",
+    "Destroy",
+    "Load",
+    "Login",
+    "Outcome",
+    "OwnerLimit",
+    "Rotate",
+    "Touch",
+    "Update",
+]
 
 
 class OwnerLimit(msgspec.Struct, frozen=True):
@@ -135,6 +147,7 @@ class Answer(msgspec.Struct, frozen=True):
         data: all data where *whole*, else the fields that the update touched and that are
             present now; None when the command brings none back.  It is the receiver's own.
         whole: whether *data* is all of it.
+        raw: the text of *data*, where that is all of it and the store has it at hand.
         taken: the value that a `Take` removed, MISSING where there was none.
         renewed: the deadline moved so far that the cookie is to be sent again.
         error: why the command was REFUSED.
@@ -144,6 +157,7 @@ class Answer(msgspec.Struct, frozen=True):
     record: Record | None = None
     data: dict[str, Value] | None = None
     whole: bool = False
+    raw: bytes | None = None
     taken: Value | Missing = MISSING
     renewed: bool = False
     error: AtomicSessionError | None = None

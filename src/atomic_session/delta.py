@@ -41,9 +41,9 @@ class DeltaTracker:
         """Whether there is a base: before, the view holds nothing of the application's."""
         return self._base is not None
 
-    def reset(self, view: dict[str, Any], data: dict[str, Value]) -> None:
-        """Make *data* both base and view; what was in either is forgotten."""
-        self._base = Snapshot(data)
+    def reset(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
+        """Make *data*, whose text is *raw* where it is at hand, both base and view; what was in either is forgotten."""
+        self._base = Snapshot(data, raw)
         self.cleared = False
         dict.clear(view)
         dict.update(view, data)
@@ -91,9 +91,11 @@ class DeltaTracker:
             self._base.overlay(carried)
             self.cleared = False
 
-    def absorb(self, view: dict[str, Any], names: Iterable[str] | None, data: dict[str, Value]) -> None:
+    def absorb(
+        self, view: dict[str, Any], names: Iterable[str] | None, data: dict[str, Value], raw: bytes | None = None
+    ) -> None:
         """
-        Take *data* as what the store holds in the fields *names* (None: in all).
+        Take *data* (as text: *raw*, where it is at hand) as what the store holds in the fields *names* (None: in all).
 
         Only fields that differ from the base are replaced, so that what the application holds
         of the others stays part of the view.  Changes that it made in a replaced field since the
@@ -101,7 +103,7 @@ class DeltaTracker:
         """
         base = self._base
         if base is None:
-            self.reset(view, data)
+            self.reset(view, data, raw)
             return
         news = base.differing(freeze(base.names_with(data) if names is None else names, data))
         late = base.changed_of(news, view)

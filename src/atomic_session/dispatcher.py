@@ -153,7 +153,7 @@ class _Queue:
             answers = await self._execute([item.command for item in batch])
         except (StoreUnavailable, OutcomeUnknown) as error:
             _fail(batch, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the store says that one of them is the cause
             if len(batch) == 1:
                 _fail(batch, error)
             else:

@@ -79,7 +79,7 @@ class Exchange:
         self._turn = asyncio.Lock()
         self._resign = resign
         self._stale = False
-        self._arrived: dict[str, Value] | None = None
+        self._arrived: Answer | None = None
         self.token = token
         self.tracker = DeltaTracker(settings.limits)
         self.record: Record | None = None
@@ -92,10 +92,16 @@ class Exchange:
 
     def settle(self, view: dict[str, Any]) -> bool:
         """Make *view* readable if that takes no trip, and say whether it is."""
-        if not self.tracker.loaded and (self._arrived is not None or self.token is None):
-            self.tracker.reset(view, self._arrived or {})
+        tracker = self.tracker
+        if tracker.loaded:
+            return True
+        arrived = self._arrived
+        if arrived is not None and arrived.data is not None:
+            tracker.reset(view, arrived.data, arrived.raw)
             self._arrived = None
-        return self.tracker.loaded
+        elif self.token is None:
+            tracker.reset(view, {})
+        return tracker.loaded
 
     async def load(self, view: dict[str, Any], *, fresh: bool) -> None:
         if self.settle(view) and not self._stale and not fresh:
@@ -203,7 +209,7 @@ class Exchange:
         answer = await self._submit(view, load)
         self._stale = False
         if answer.data is not None:
-            self.tracker.absorb(view, None, answer.data)
+            self.tracker.absorb(view, None, answer.data, answer.raw)
         self.settle(view)
 
     async def _update_with_delta(self, view: dict[str, Any], update: Update) -> Answer:
@@ -247,7 +253,7 @@ class Exchange:
         if answer.data is not None and self.tracker.loaded:
             self.tracker.absorb(view, None if answer.whole else update.fields, answer.data)
         elif answer.data is not None:
-            self._arrived = answer.data
+            self._arrived = answer
         self._raise_if_gone()
         return answer
 
@@ -325,9 +331,7 @@ class Exchange:
         for _ in range(_ID_DRAWS):
             token = new_token()
             now = settings.clock()
-            record = new_record(
-                token.id, token.digest, now, settings.lifetimes, max_age=self.max_age, owner=owner
-            )
+            record = new_record(token.id, token.digest, now, settings.lifetimes, max_age=self.max_age, owner=owner)
             answer = await self._submit(view, commands.Create(record, data, now, settings.owner_limit))
             if answer.outcome is not Outcome.EXISTS:
                 break

@@ -13,9 +13,9 @@ import msgspec
 
 from .errors import LimitExceeded
 from .limits import Limits
-from .values import Value, decode, encode, encode_name
+from .values import Value, decode, decode_name, encode, encode_name
 
-__all__ = ["EMPTY", "decode_fields", "encode_fields", "pick", "replace"]
+__all__ = ["EMPTY", "decode_fields", "encode_fields", "pick", "replace", "split"]
 
 EMPTY = b"{}"
 
@@ -44,6 +44,11 @@ def decode_fields(raw: bytes) -> dict[str, Value]:
     if type(data) is not dict:
         raise ValueError("not an object")
     return data
+
+
+def split(raw: bytes) -> dict[str, bytes]:
+    """Return the text of each field of *raw*, which must be a text of ours."""
+    return {decode_name(name): bytes(text) for name, text in _SPLITTER.decode(raw).items()}
 
 
 def pick(raw: bytes, names: Iterable[str]) -> dict[str, Value]:

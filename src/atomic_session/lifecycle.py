@@ -105,15 +105,16 @@ def _create(command: commands.Create, stored: Stored | None, limits: Limits) -> 
         raw = encode_fields(command.data, limits)
     except LimitExceeded as error:
         return stored, Answer(Outcome.REFUSED, error=error)
-    return Stored(command.record, raw), Answer(Outcome.DONE, command.record, decode_fields(raw), whole=True)
+    return Stored(command.record, raw), Answer(Outcome.DONE, command.record, decode_fields(raw), whole=True, raw=raw)
 
 
 def _load(command: commands.Load, stored: Stored, _limits: Limits) -> Step:
-    data = decode_fields(stored.raw)
+    raw = stored.raw
+    data = decode_fields(raw)
     if command.now < stored.record.renew_at:
-        return stored, Answer(Outcome.DONE, stored.record, data, whole=True)
+        return stored, Answer(Outcome.DONE, stored.record, data, whole=True, raw=raw)
     record, _ = renewed(stored.record, command.now, command.lifetimes)
-    return Stored(record, stored.raw), Answer(Outcome.DONE, record, data, whole=True, renewed=True)
+    return Stored(record, raw), Answer(Outcome.DONE, record, data, whole=True, raw=raw, renewed=True)
 
 
 def _update(command: commands.Update, stored: Stored, limits: Limits) -> Step:
@@ -132,7 +133,7 @@ def _update(command: commands.Update, stored: Stored, limits: Limits) -> Step:
     record = msgspec.structs.replace(record, rev=record.rev + 1)
     whole = names is None or not known
     data = applied.data if names is None or known else decode_fields(raw)
-    return Stored(record, raw), Answer(Outcome.DONE, record, data, whole, applied.taken, due)
+    return Stored(record, raw), Answer(Outcome.DONE, record, data, whole, raw if whole else None, applied.taken, due)
 
 
 def _touch(command: commands.Touch, stored: Stored, _limits: Limits) -> Step:

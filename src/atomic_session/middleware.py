@@ -81,7 +81,7 @@ class SessionMiddleware:
         if manager is None:
             manager = SessionManager(store, max_age=max_age, max_lifetime=max_lifetime, touch_after=touch_after)
         elif (store, max_age, max_lifetime, touch_after) != (_STORE, _MAX_AGE, None, None):
-            raise ValueError("store, max_age, max_lifetime and touch_after are settings of the manager: give them to it")
+            raise ValueError("store, max_age, max_lifetime and touch_after are the manager's: give them to it")
         settings = CookieSettings(session_cookie, path, same_site, https_only, domain, partitioned)
         self.app = app
         self.manager = manager

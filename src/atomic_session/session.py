@@ -70,7 +70,12 @@ class Session(dict[str, Any], Operators[bool]):
 
     async def __call__(self) -> Session:
         """Load the session if that was not done yet, and return it."""
-        return await self.load()
+        exchange = self._look()
+        try:
+            await exchange.load(self, fresh=False)
+        finally:
+            self._show()
+        return self
 
     async def load(self, *, fresh: bool = False) -> Session:
         """Load the session, again if *fresh*; changes that were not committed yet stay on top."""

@@ -60,7 +60,9 @@ def make_settings(
         TypeError: it is of no type that could say such a thing.
     """
     idle = parse_duration(_IDLE_OF_BROWSER_SESSIONS if max_age is None else max_age, "max_age")
-    lifetimes = Lifetimes(idle, parse_optional(max_lifetime, "max_lifetime"), parse_optional(touch_after, "touch_after"))
+    lifetimes = Lifetimes(
+        idle, parse_optional(max_lifetime, "max_lifetime"), parse_optional(touch_after, "touch_after")
+    )
     if lifetimes.touch_after is not None and lifetimes.touch_after >= idle:
         raise ValueError("touch_after must be shorter than max_age, or sessions in use would end")
     return Settings(
