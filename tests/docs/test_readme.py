@@ -1,0 +1,79 @@
+"""The README's code runs as written, and does what the text around it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from atomic_session import SessionMiddleware
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run every Python block of the README, one after the other, as one module."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "page"}
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
+    return names
+
+
+@pytest.fixture
+def client(page: dict[str, Any]) -> Iterator[TestClient]:
+    with TestClient(page["app"]) as client:
+        yield client
+
+
+def test_the_cart_keeps_what_was_put_into_it(client: TestClient) -> None:
+    client.get("/cart?sku=A1")
+    assert client.get("/cart?sku=B2").json() == {"A1": 1, "B2": 1}
+
+
+def test_visits_are_counted_without_a_load(client: TestClient) -> None:
+    assert [client.get("/visit").json() for _ in range(3)] == [{"visits": n} for n in (1, 2, 3)]
+
+
+def test_a_state_that_nobody_stored_is_refused(client: TestClient) -> None:
+    assert client.get("/callback").status_code == 400
+
+
+def test_login_keeps_the_data_and_logout_ends_it(client: TestClient) -> None:
+    client.get("/cart?sku=A1")
+    before = dict(client.cookies)
+    assert client.post("/login").text == "logged in"
+    assert dict(client.cookies) != before
+    assert client.get("/cart?sku=B2").json() == {"A1": 1, "B2": 1}
+    client.post("/logout")
+    assert client.get("/cart?sku=C3").json() == {"C3": 1}
+
+
+def test_everything_a_session_can_do_works(page: dict[str, Any]) -> None:
+    app = Starlette(routes=[Route("/", page["everything"])])
+    app.add_middleware(SessionMiddleware, store="memory://")
+    with TestClient(app) as client:
+        answer = client.get("/").json()
+    assert answer["colour"] == "red"
+    assert answer["cart"] == {"A1": 2}
+    assert answer["log"] == ["a", "b"]
+    assert answer["won"] is True
+
+
+def test_the_other_devices_are_logged_out(page: dict[str, Any]) -> None:
+    app = Starlette(routes=[Route("/login", page["login"]), Route("/devices", page["devices"])])
+    app.add_middleware(SessionMiddleware, manager=page["manager"])
+    with TestClient(app) as client:
+        for _ in range(3):
+            client.cookies.clear()
+            client.get("/login")
+        assert len(client.get("/devices").json()) == 3
+        assert len(client.get("/devices").json()) == 1
