@@ -228,12 +228,35 @@ def test_a_named_file_is_kept_and_a_temporary_one_is_not_made(tmp_path: Path) ->
     assert kept.read_bytes().startswith(b"SQLite format 3\0")
 
 
+def _refused(*options: str) -> str:
+    """Start the demo with options that cannot work, and return what it says."""
+    command = [sys.executable, "-m", "atomic_session.demo", "--port", "0", *options]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (result.returncode, result.stdout) == (1, "")
+    return result.stderr
+
+
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "atomic_session.demo", "--port", port]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        complaint = _refused("--port", port)
 
-    assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert complaint.count("\n") == 1
+    assert f"port {port}" in complaint
+
+
+def test_a_file_that_is_no_database_is_said_in_one_line_and_left_as_it_is(tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear reader, " * 100)
+    complaint = _refused("--file", str(letter))
+
+    assert complaint.count("\n") == 1
+    assert str(letter) in complaint
+    assert letter.read_text() == "Dear reader, " * 100
+
+
+def test_a_store_that_does_not_exist_is_said_in_one_line() -> None:
+    complaint = _refused("--store", "papyrus://scroll")
+
+    assert complaint.count("\n") == 1
+    assert "papyrus" in complaint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import signal
 import socket
 import sys
@@ -12,7 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
+from ..errors import StoreUnavailable
+from ..manager import SessionManager
 from .app import application
 
 __all__ = ["main"]
@@ -21,10 +25,13 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the demo until it is interrupted."""
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the temporary file goes too
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="atomic-session-") as directory:
         file = options.file or Path(directory) / "sessions.db"
-        serve(options.store or f"sqlite:///{file}", options.host, options.port)
+        app = prepare(options.store or f"sqlite:///{file}")
+        with listen(options.host, options.port) as listener:
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
+            Server(config).run(sockets=[listener])
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -38,18 +45,39 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def serve(store: str, host: str, port: int) -> None:
-    """Print the address once it can be visited, and serve it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def prepare(store: str) -> Starlette:
+    """Return the application, or say in one line why its store cannot be used."""
     try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port")
-    with listener:
-        name = f"[{host}]" if ":" in host else host
-        print(f"atomic-session demo on http://{name}:{listener.getsockname()[1]}  (Ctrl+C ends it)", flush=True)
-        config = uvicorn.Config(application(store), log_level="warning", timeout_graceful_shutdown=3)
-        uvicorn.Server(config).run(sockets=[listener])
+        app = application(store)
+        asyncio.run(try_out(app.state.manager))
+    except (StoreUnavailable, ImportError, ValueError) as error:
+        sys.exit(str(error))
+    return app
+
+
+async def try_out(manager: SessionManager) -> None:
+    """Open the store and close it; serving opens it again."""
+    await manager.open()
+    await manager.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that takes connections, or say in one line why there is none."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"cannot listen on {host}, port {port} ({error}); choose another with --port")
+
+
+class Server(uvicorn.Server):
+    """A server that prints its address once it can be visited."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"atomic-session demo on http://{shown}:{port}  (Ctrl+C ends it)", flush=True)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def application(store: str) -> Starlette:
     async def described(request: Request) -> Response:
         return about(store)
 
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/", page),
@@ -71,3 +71,5 @@ def application(store: str) -> Starlette:
             Mount("/ours", ours.application(manager)),
         ],
     )
+    app.state.manager = manager
+    return app

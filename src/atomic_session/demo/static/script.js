@@ -325,6 +325,7 @@ async function endSession(session) {
 
 async function showSessions() {
   const { owner, sessions } = await read("/ours/sessions");
+  sessions.sort((one, other) => other.this - one.this);
   const list = by("session-list");
   list.replaceChildren(...sessions.map(drawSession));
   list.dataset.result = sessions.length;
