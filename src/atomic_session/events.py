@@ -1,0 +1,72 @@
+"""
+What the library tells the operator: one structured log line for each thing worth knowing.
+
+Every event is in the table below with its level, so a list of them is a list of the keys.  A line
+carries the session's public id; never a token, never session data.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import MappingProxyType
+
+__all__ = ["EVENTS", "emit"]
+
+EVENTS = MappingProxyType(
+    {
+        # the cookie that came
+        "malformed_cookie": logging.INFO,
+        "duplicate_cookie": logging.WARNING,
+        "forged_cookie": logging.WARNING,
+        "oversized_cookie": logging.WARNING,
+        "unknown_token": logging.INFO,
+        # the life of a session
+        "session_created": logging.INFO,
+        "session_login": logging.INFO,
+        "session_rotated": logging.INFO,
+        "session_regenerated": logging.INFO,
+        "session_renewed": logging.DEBUG,
+        "session_destroyed": logging.INFO,
+        "owner_sessions_destroyed": logging.INFO,
+        "sessions_purged": logging.DEBUG,
+        # what could not be done
+        "write_after_destroy": logging.WARNING,
+        "delta_dropped": logging.WARNING,
+        "csrf_failed": logging.WARNING,
+        "cacheable_response": logging.WARNING,
+        "store_unavailable": logging.ERROR,
+        "outcome_unknown": logging.ERROR,
+        "corrupt_record": logging.ERROR,
+        # the store's own life
+        "store_opened": logging.INFO,
+        "store_closed": logging.INFO,
+    }
+)
+"""Every event and its level."""
+
+_logger = logging.getLogger("atomic_session")
+
+
+def emit(event: str, session_id: str | None = None, **facts: object) -> None:
+    """
+    Log one event under the logger "atomic_session".
+
+    The message holds the event and the session's id.  The log record carries both as attributes
+    `event` and `session_id`, and the rest as a dict `facts`.  Nothing is built when the logger
+    does not listen.
+
+    Raises:
+        ValueError: the event is not in the table, or a whole token was given for the id.
+    """
+    level = EVENTS.get(event)
+    if level is None:
+        raise ValueError(f"unknown event {event!r}: add it to EVENTS with its level")
+    if session_id is not None and "." in session_id:
+        raise ValueError("session_id must be the public id, not a token")  # not shown: it holds a secret
+    if not _logger.isEnabledFor(level):
+        return
+    extra = {"event": event, "session_id": session_id, "facts": facts}
+    if session_id is None:
+        _logger.log(level, "%s", event, extra=extra, stacklevel=2)
+    else:
+        _logger.log(level, "%s session=%s", event, session_id, extra=extra, stacklevel=2)
