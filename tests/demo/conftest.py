@@ -11,9 +11,10 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where the demo answers; it must end in order when it is told to."""
-    command = [sys.executable, "-m", "atomic_session.demo", "--port", "0"]
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where a demo with the module's OPTIONS answers; it must end in order when it is told to."""
+    options = getattr(request.module, "OPTIONS", ())
+    command = [sys.executable, "-m", "atomic_session.demo", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

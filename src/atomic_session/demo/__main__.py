@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from ..errors import StoreUnavailable
 from ..manager import SessionManager
 from .app import application
+from .pace import PACE
 
 __all__ = ["main"]
 
@@ -25,6 +26,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the demo until it is interrupted."""
     options = parse(arguments)
+    PACE.seconds = max(options.wait, 0) / 1000
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the temporary file goes too
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="atomic-session-") as directory:
         file = options.file or Path(directory) / "sessions.db"
@@ -39,6 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m atomic_session.demo", description="Three sessions side by side.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=8000, type=int, help="port, 0 for any that is free (default: %(default)s)")
+    parser.add_argument("--wait", default=15, type=int, help="milliseconds a handler takes (default: %(default)s)")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--file", type=Path, help="SQLite file to keep (default: one in a temporary directory)")
     place.add_argument("--store", help="store by URL, such as sqlite:///sessions.db or memory://")

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from ..manager import SessionManager
 from . import cookie, ours, whole
-from .pace import WORK, finish_slow_work, slow_work_began
+from .pace import PACE, finish_slow_work, slow_work_began
 
 __all__ = ["application"]
 
@@ -34,7 +34,7 @@ def about(store: str) -> JSONResponse:
     return JSONResponse(
         {
             "store": store.partition(":")[0],
-            "wait": round(WORK * 1000),
+            "wait": round(PACE.seconds * 1000),
             "code": {
                 name: {peer: inspect.getsource(getattr(module, name)) for peer, module in peers.items()}
                 for name in COMPARED

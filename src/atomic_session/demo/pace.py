@@ -9,13 +9,16 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["WORK", "done", "finish_slow_work", "slow_work", "slow_work_began", "work"]
-
-WORK = 0.015
-"""Seconds between load and change in every handler, as one call to another service takes."""
+__all__ = ["PACE", "done", "finish_slow_work", "slow_work", "slow_work_began", "work"]
 
 PATIENCE = 10.0
 """Seconds that one request waits for another, whose page may have been closed."""
+
+
+class Pace:
+    """How many seconds every handler takes between load and change, as for one call to another service."""
+
+    seconds = 0.015
 
 
 class Gate:
@@ -26,6 +29,7 @@ class Gate:
         self.opened = asyncio.Event()
 
 
+PACE = Pace()
 _gates: defaultdict[str, Gate] = defaultdict(Gate)
 
 
@@ -36,7 +40,7 @@ def done() -> Response:
 
 async def work() -> None:
     """Take the time that a handler takes."""
-    await asyncio.sleep(WORK)
+    await asyncio.sleep(PACE.seconds)
 
 
 async def slow_work(request: Request) -> None:
