@@ -9,7 +9,7 @@ import apsw
 
 from ...clock import Instant
 from ...commands import Answer, Command, Create, Outcome, Update
-from ...errors import LimitExceeded
+from ...errors import CorruptRecord, LimitExceeded
 from ...fields import EMPTY
 from ...lifecycle import Stored, evicted, login_of, perform, tombstone
 from ...limits import Limits
@@ -19,27 +19,32 @@ from ...resources import read_queries
 __all__ = ["carry_out", "destroy_all", "live_of", "purge", "read"]
 
 _HOUR = 3_600_000
-_QUERIES = read_queries(__package__)
+_QUERIES = read_queries(__name__.rpartition(".")[0])
 _READ = _QUERIES["read"]
 
 
 def read(connection: apsw.Connection, session_id: str) -> Stored | None:
-    """Return what is kept under *session_id*."""
-    row: Any = connection.execute(_READ, (session_id,)).get
+    """
+    Return what is kept under *session_id*.
+
+    Raises:
+        CorruptRecord: a row that is not ours.
+    """
+    try:
+        row: Any = connection.execute(_READ, (session_id,)).get
+    except UnicodeDecodeError as error:
+        raise CorruptRecord(session_id, "text that is not UTF-8") from error
     return None if row is None else Stored(_record(row), row[15])
 
 
 def carry_out(connection: apsw.Connection, commands: Sequence[Command], limits: Limits) -> list[Answer]:
     """
-    Carry out *commands* in order, inside the caller's transaction.
+    Carry out *commands* in order, inside the caller's transaction, which undoes them if one fails.
 
     Raises:
         CorruptRecord: one of them met a row that is not ours.
     """
-    if len(commands) == 1:
-        return [_carry_out(connection, commands[0], limits)]
-    with connection:  # a savepoint: where one command fails, none of the batch was applied
-        return [_carry_out(connection, command, limits) for command in commands]
+    return [_carry_out(connection, command, limits) for command in commands]
 
 
 def live_of(connection: apsw.Connection, owner: str, now: Instant) -> list[Record]:
@@ -100,8 +105,8 @@ def _purge_at(record: Record) -> Instant:
     return -(-record.idle_deadline // _HOUR) * _HOUR
 
 
-def _record(row: Sequence[Any]) -> Record:
-    return Record(*row[:14], row[14] != 0)
+def _record(row: Any) -> Record:
+    return Record(*(*row[:14], row[14] != 0))
 
 
 def _columns(record: Record) -> tuple[Any, ...]:

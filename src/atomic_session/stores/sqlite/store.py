@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import weakref
@@ -10,19 +11,20 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import apsw
+import msgspec
 
-from ... import clock as system_clock
-from ...clock import Clock, Instant
+from ...clock import Instant
 from ...commands import Answer, Command, Load
-from ...errors import StoreUnavailable
+from ...errors import OutcomeUnknown, StoreUnavailable
 from ...lifecycle import perform
 from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
-from . import rows
-from .database import Durability, connect, prepare, unavailable
+from . import forks, rows
+from .database import Durability, Stopped, unavailable
+from .reader import Reader
 from .writer import Work, Writer
 
 __all__ = ["SQLiteStore"]
@@ -36,12 +38,17 @@ class SQLiteStore:
     of power, on hardware that honours sync.  With "relaxed" a loss of power may undo the newest
     changes, a logout among them; a crash of the process may not.  The file system must be local.
 
+    It may be used from several event loops and threads, and in children of a fork.  What is over
+    is removed in small steps after other writes.
+
     Args:
         path: the file; its directory must exist, it is created with mode 0600.
         durability: "full" or "relaxed".
         timeout: seconds after which a call has failed.
         limits: what one session may hold.
-        clock: what tells the time to the purge in the background.
+
+    Raises:
+        ValueError: a setting is nonsense; the message names it.
     """
 
     lanes = 0
@@ -54,127 +61,167 @@ class SQLiteStore:
         durability: Durability = "full",
         timeout: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
-        clock: Clock = system_clock.now,
     ) -> None:
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be one of {get_args(Durability)}, not {durability!r}")
-        if not os.fspath(path) or os.fspath(path).startswith(":"):
-            raise ValueError(f"{os.fspath(path)!r} is no file; for sessions in memory use memory://")
-        self._path = Path(path)
+        name = os.fspath(path)
+        if not name or name.startswith(":"):
+            raise ValueError(f"{name!r} is no file; for sessions in memory use memory://")
+        if "\0" in name:
+            raise ValueError(f"{name!r} is no file name")
+        self._path = Path(os.path.realpath(name))  # one name for one file, wherever the process goes
         self._durability: Durability = durability
         self._timeout = timeout
         self._limits = limits
-        self._clock = clock
-        self._become_closed()
-        _STORES.add(self)
+        self._file: _File | None = None
+        self._opening = threading.Lock()
+        forks.watch(self)
 
     @classmethod
     def from_url(cls, url: str, *, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) -> SQLiteStore:
-        """Build one from `sqlite:///relative.db`, `sqlite:////absolute.db`, `…?durability=relaxed`."""
+        """
+        Build one from `sqlite:///relative.db`, `sqlite:////absolute.db`, `…?durability=relaxed`.
+
+        Raises:
+            ValueError: the URL says less than that, or more.
+        """
         parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        durability: Any = options.pop("durability", "full")
-        path = unquote(parts.path).removeprefix("/")
-        if options or parts.fragment:
-            raise ValueError(f"{url!r}: the one option of an SQLite URL is durability")
-        if parts.netloc or not path:
+        path = unquote(parts.path, errors="strict").removeprefix("/")
+        if parts.netloc or not path or not url[len(parts.scheme) :].startswith(":///"):
             raise ValueError(f"{url!r}: write sqlite:///relative.db or sqlite:////absolute.db")
-        return cls(path, durability=durability, limits=limits, timeout=timeout)
+        options = parse_qs(parts.query, keep_blank_values=True)
+        durability: Any = options.pop("durability", ["full"])
+        if options or parts.fragment or len(durability) > 1:
+            raise ValueError(f"{url!r}: the one option of an SQLite URL is durability")
+        return cls(path, durability=durability[0], limits=limits, timeout=timeout)
 
     async def open(self) -> None:
-        if self._writer is None:
-            await asyncio.to_thread(self._open)
+        await self._opened()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
-        if self._writer is None:
-            await self.open()
+        if not commands:
+            return ()
         if len(commands) == 1 and type(commands[0]) is Load:
-            answer = self._load(commands[0])
-            if answer is not None:
-                return (answer,)
-        result: list[Answer] = await self._write(partial(rows.carry_out, commands=commands, limits=self._limits))
-        return result
+            return (await self._load(commands[0]),)
+        return await self._carry_out(commands)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
-        await self.open()
-        live = self._read(partial(rows.live_of, owner=owner, now=now))
+        live = await self._read(partial(rows.live_of, owner=owner, now=now), now)
         return [SessionInfo.of(record) for record in live]
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
-        ended: int = await self._write(partial(rows.destroy_all, owner=owner, keep=keep, now=now))
+        ended: int = await self._write(partial(rows.destroy_all, owner=owner, keep=keep, now=now), now)
         return ended
 
     async def purge(self, now: Instant, limit: int) -> int:
-        removed: int = await self._write(partial(rows.purge, now=now, limit=limit))
+        removed: int = await self._write(partial(rows.purge, now=now, limit=limit), now)
         return removed
 
-    def _load(self, command: Load) -> Answer | None:
-        """Answer on the calling thread, where a read takes microseconds; None where it is to be renewed."""
-        stored = self._read(partial(rows.read, session_id=command.id))
+    async def _load(self, command: Load) -> Answer:
+        """Answer from a read; a renewal that fails is not worth refusing what was read."""
+        stored = await self._read(partial(rows.read, session_id=command.id), command.now)
         after, answer = perform(command, stored, self._limits)
-        return answer if after is stored else None
+        if stored is None or after is stored:
+            return answer
+        try:
+            return (await self._carry_out((command,)))[0]
+        except (StoreUnavailable, OutcomeUnknown):
+            return msgspec.structs.replace(answer, record=stored.record, renewed=False)
 
-    def _read(self, work: Work) -> Any:
-        with self._reading:
-            if self._reader is None:
-                raise StoreUnavailable(f"{self._path}: the store is closed")
+    async def _carry_out(self, commands: Sequence[Command]) -> list[Answer]:
+        work = partial(rows.carry_out, commands=commands, limits=self._limits)
+        answers: list[Answer] = await self._write(work, commands[0].now)
+        return answers
+
+    async def _read(self, work: Work, now: Instant) -> Any:
+        while True:
+            file = await self._opened()
             try:
-                return work(self._reader)
+                return file.reader.run(work)
+            except Stopped:
+                continue
+            except apsw.BusyError:  # to wait is for the writer's thread, never for an event loop
+                return await self._write(work, now)
             except apsw.Error as error:
                 raise unavailable(self._path, error) from error
 
-    async def _write(self, work: Work) -> Any:
-        while (writer := self._writer) is None:
-            await self.open()
-        return await writer.run(work)
+    async def _write(self, work: Work, now: Instant) -> Any:
+        while True:
+            file = await self._opened()
+            with contextlib.suppress(Stopped):
+                return await file.writer.run(work, now)
 
-    def _open(self) -> None:
+    async def _opened(self) -> _File:
+        """Return the open file, opening it where nobody did, or where it was closed."""
+        while (file := self._file) is None or not file.ready:
+            file = self._start()
+            try:
+                await file.writer.run(_nothing, 0)  # the first transaction creates what is missing
+            except Stopped:
+                continue
+            except OutcomeUnknown as error:
+                raise StoreUnavailable(error.reason) from error
+            file.ready = True
+        return file
+
+    def _start(self) -> _File:
         with self._opening:
-            if self._writer is not None:
-                return
-            prepare(self._path, self._durability, self._timeout)
-            self._reader = connect(self._path, self._durability, self._timeout)
-            self._writer = Writer(self._path, self._durability, self._timeout, self._clock)
-            self._finalizer = weakref.finalize(self, self._writer.stop)
+            if self._file is None:
+                self._file = _File(self._path, self._durability, self._timeout)
+                self._finalizer = weakref.finalize(self, self._file.stop)
+            return self._file
 
     def _close(self) -> None:
         with self._opening:
-            writer, self._writer = self._writer, None
-            if writer is None:
-                return
+            file, self._file = self._file, None
+            if file is not None:
+                self._finalizer.detach()
+        if file is not None:
+            file.stop()
+
+    def before_fork(self) -> None:
+        """Let go of the file until the fork is done."""
+        self._opening.acquire()
+        if self._file is not None:
+            self._file.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._file is not None:
+            self._file.writer.after_fork_in_parent()
+            self._file.reader.after_fork_in_parent()
+        self._opening.release()
+
+    def after_fork_in_child(self) -> None:
+        """Be closed: the thread that writes is the parent's."""
+        file, self._file = self._file, None
+        if file is not None:
             self._finalizer.detach()
-            writer.stop()
-            with self._reading:
-                reader, self._reader = self._reader, None
-                if reader is not None:
-                    reader.close()
-
-    def forget(self) -> None:
-        """Become closed in a forked child, which must neither use nor close what it inherits."""
-        if self._writer is not None:
-            self._finalizer.detach()
-            _INHERITED.append((self._reader, self._writer))
-            self._become_closed()
-
-    def _become_closed(self) -> None:
-        self._reader: apsw.Connection | None = None
-        self._writer: Writer | None = None
-        self._opening = threading.Lock()
-        self._reading = threading.Lock()
+            file.writer.after_fork_in_child()
+        self._opening.release()
 
 
-_STORES: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
-_INHERITED: list[object] = []
-"""Connections of a parent process: closing one here could remove the log that the parent still writes."""
+class _File:
+    """The file while it is open: who reads it, and who writes it."""
+
+    def __init__(self, path: Path, durability: Durability, timeout: float) -> None:
+        self.reader = Reader(path)
+        self.writer = Writer(path, durability, timeout)
+        self.ready = False
+
+    def stop(self) -> None:
+        """Complete what was accepted, then let go.  Blocks."""
+        self.writer.stop()
+        self.reader.stop()
+
+    def before_fork(self) -> None:
+        """Let go until the fork is done."""
+        self.writer.before_fork()
+        self.reader.before_fork()
 
 
-def _after_fork() -> None:
-    for store in _STORES:
-        store.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def _nothing(_: apsw.Connection) -> None:
+    """Be the work of a transaction that only opens the file."""

@@ -4,15 +4,16 @@ The one thread that writes: everything that waits goes into one transaction.
 Jobs queue up while the disk makes the last transaction durable; the next one takes them all.
 So one sync serves many updates, and the queue itself is the lane.
 
-A file lock around each transaction makes several processes take turns.  SQLite's own lock is
-polled, and starves the slower ones.
+Rule 1: a job is claimed once, after the transaction has begun: by the thread, or by whoever gave
+it up.  What is given up before is never done.
+Rule 2: every job that was put is answered; no error ends the thread.
+Rule 3: a connection that failed is not used again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -21,17 +22,13 @@ from typing import Any, TypeAlias
 
 import apsw
 
-from ...clock import Clock
+from ...clock import Instant
 from ...errors import OutcomeUnknown, StoreUnavailable
-from .database import Durability, connect, unavailable
+from .database import Durability, Stopped, connect, prepare, unavailable
 from .rows import purge
+from .turns import Turns
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows: SQLite's own lock has to do
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["Writer"]
+__all__ = ["Work", "Writer"]
 
 Work: TypeAlias = Callable[[apsw.Connection], Any]
 
@@ -43,10 +40,11 @@ _PURGE_STEP = 200
 class _Job:
     """One piece of work, and the future in whose loop somebody waits for it."""
 
-    __slots__ = ("future", "loop", "outcome", "ticket", "work")
+    __slots__ = ("future", "loop", "now", "outcome", "ticket", "work")
 
-    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Work, now: Instant, loop: asyncio.AbstractEventLoop) -> None:
         self.work = work
+        self.now = now
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.ticket = [True]
@@ -59,49 +57,56 @@ class _Job:
         except IndexError:
             return False
 
-    def run(self, connection: apsw.Connection) -> None:
-        """Do the work and keep its result; an error of the engine ends the whole transaction."""
-        try:
-            self.outcome = self.work(connection)
-        except apsw.Error:
-            raise
-        except Exception as error:  # this job's own: its neighbours go on
-            self.outcome = error
-
     def expire(self) -> None:
         """Tell who waits that it took too long, and whether it can still happen."""
         if not self.future.done():
             late = StoreUnavailable("it was busy for too long") if self.claim() else OutcomeUnknown("no answer in time")
             self.future.set_exception(late)
 
+    def settle(self) -> None:
+        """Hand over the outcome, in the loop of whoever waits."""
+        if self.future.done():
+            return
+        if isinstance(self.outcome, Exception):
+            self.future.set_exception(self.outcome)
+        else:
+            self.future.set_result(self.outcome)
+
 
 class Writer:
     """Run jobs for *path* on a thread of its own, each answered within *timeout* seconds."""
 
-    def __init__(self, path: Path, durability: Durability, timeout: float, clock: Clock) -> None:
+    def __init__(self, path: Path, durability: Durability, timeout: float) -> None:
         self._path = path
+        self._durability: Durability = durability
         self._timeout = timeout
-        self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._connection = connect(path, durability, timeout)
-        self._lock_file = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._purge_at = clock()
+        self._stopped = False
+        self._turns: Turns | None = None
+        self._connection: apsw.Connection | None = None
+        self._in_use = threading.Lock()
+        self._now: Instant = 0
+        self._purged: Instant = 0
+        self._more_to_purge = False
         self._thread = threading.Thread(target=self._run, name=f"atomic-session {path.name}", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Work) -> Any:
+    async def run(self, work: Work, now: Instant) -> Any:
         """
         Do *work* inside a transaction and return its result once that is durable.
 
         Raises:
+            Stopped: it was not done, and never will be.
             StoreUnavailable: it was not done.
             OutcomeUnknown: it may have been done, or may be later.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop)
+        job = _Job(work, now, loop)
         timer = loop.call_later(self._timeout, job.expire)
         self._jobs.put(job)
         try:
+            if self._stopped and job.claim():
+                raise Stopped
             return await job.future
         except asyncio.CancelledError:
             job.claim()  # withdrawn, if it has not left yet
@@ -112,93 +117,143 @@ class Writer:
     def stop(self) -> None:
         """Complete what was accepted, then let go of the file.  Blocks; at most for the timeout."""
         self._jobs.put(None)
-        self._thread.join(self._timeout)
+        if threading.current_thread() is not self._thread:  # garbage is collected on any thread
+            self._thread.join(self._timeout)
+
+    def before_fork(self) -> None:
+        """Wait for the transaction under way, and let go of the file until the fork is done."""
+        self._in_use.acquire()
+        self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next transaction connects again."""
+        self._in_use.release()
+
+    def after_fork_in_child(self) -> None:
+        """Let go of the parent's turn, which the child would keep if the parent died in it."""
+        if self._turns is not None:
+            self._turns.close()
 
     def _run(self) -> None:
-        running = True
-        while running:
-            running = self._turn()
-        self._connection.close()
-        os.close(self._lock_file)
+        while not self._stopped:
+            self._turn()
+        while not self._jobs.empty():  # put while the flag went up
+            self._turn()
+        with self._in_use:
+            self._disconnect()
+        if self._turns is not None:
+            self._turns.close()
 
-    def _turn(self) -> bool:
-        """Wait for work and do all there is; say whether to go on."""
+    def _turn(self) -> None:
+        """Wait for work and do all there is, in one transaction."""
+        first = self._next()
+        if first is None:
+            return
+        batch = [first]
         try:
-            first = self._jobs.get(timeout=_PURGE_EVERY / 1000)
+            with self._transaction() as connection:
+                self._gather(batch)
+                self._work_off(connection, batch)
+        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
+            self._fail(batch, error)
+        _deliver(batch)
+        self._now = first.now or self._now
+        if self._more_to_purge or abs(self._now - self._purged) >= _PURGE_EVERY:
+            self._purge()
+
+    def _next(self) -> _Job | None:
+        try:
+            job = self._jobs.get(block=not self._more_to_purge)
         except queue.Empty:
             self._purge()
-            return True
-        if first is None:
-            return False
-        running = self._commit(first)
-        if self._clock() >= self._purge_at and self._jobs.empty():
-            self._purge()
-        return running
+            return None
+        if job is None:
+            self._stopped = True
+        return job
 
-    def _commit(self, first: _Job) -> bool:
-        batch = [first]
-        running = True
-        with self._file_locked():
-            while len(batch) < _BATCH and not self._jobs.empty():
-                job = self._jobs.get()
-                if job is None:
-                    running = False
-                    break
-                batch.append(job)
-            batch = [job for job in batch if job.claim()]
-            self._run_batch(batch)
-        _deliver(batch)
-        return running
+    def _gather(self, batch: list[_Job]) -> None:
+        """Add what waits to the one job in *batch*; what was given up goes."""
+        while len(batch) < _BATCH and not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:
+                self._stopped = True
+                break
+            batch.append(job)
+        batch[:] = [job for job in batch if job.claim()]
 
-    def _run_batch(self, batch: list[_Job]) -> None:
-        """Run *batch* in one transaction; what fails the transaction is every job's outcome."""
-        connection = self._connection
+    def _work_off(self, connection: apsw.Connection, batch: list[_Job]) -> None:
         try:
-            connection.execute("BEGIN IMMEDIATE")
             for job in batch:
-                job.run(connection)
-        except apsw.Error as error:
-            self._roll_back()
-            _fail(batch, unavailable(self._path, error), error)
-            return
-        try:
-            connection.execute("COMMIT")
-        except (apsw.FullError, apsw.BusyError) as error:
-            self._roll_back()
-            _fail(batch, unavailable(self._path, error), error)
-        except apsw.Error as error:
-            self._roll_back()
-            _fail(batch, OutcomeUnknown(f"{self._path}: {error}"), error)
+                job.outcome = job.work(connection)
+        except Exception:  # noqa: BLE001 - one of them is the cause: which one shows when they are kept apart
+            self._work_off_apart(connection, batch)
 
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            with contextlib.suppress(apsw.Error):  # the first error is the one to tell
-                self._connection.execute("ROLLBACK")
-
-    def _purge(self) -> None:
-        """Take one small step of purging; another follows soon where there was more to do."""
-        now = self._clock()
-        with self._file_locked(), contextlib.suppress(apsw.Error):  # the next step tries again
-            with self._connection:
-                removed = purge(self._connection, now, _PURGE_STEP)
-            self._purge_at = now + (_PURGE_EVERY if removed < _PURGE_STEP else 0)
+    def _work_off_apart(self, connection: apsw.Connection, batch: list[_Job]) -> None:
+        """Start again with a savepoint around each, so that one which fails takes back nothing but its own."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            try:
+                with connection:
+                    job.outcome = job.work(connection)
+            except Exception as error:
+                if not connection.in_transaction:
+                    raise
+                job.outcome = unavailable(self._path, error) if isinstance(error, apsw.Error) else error
 
     @contextlib.contextmanager
-    def _file_locked(self) -> Iterator[None]:
-        if fcntl is None:  # pragma: no cover
-            yield
-            return
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        if self._turns is None:
+            self._turns = self._open_turns()
+        with self._turns, self._in_use:
+            try:
+                connection = self._connection or self._connect()
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                self._commit(connection)
+            except BaseException:
+                self._disconnect()  # which rolls back
+                raise
+
+    def _commit(self, connection: apsw.Connection) -> None:
         try:
-            yield
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+            connection.execute("COMMIT")
+        except (apsw.FullError, apsw.BusyError):  # the frame that commits was not written
+            raise
+        except apsw.Error as error:  # it may have been: if it was, the next opening finds it
+            raise OutcomeUnknown(f"{self._path}: {error}") from error
 
+    def _fail(self, batch: list[_Job], error: Exception) -> None:
+        told = error if isinstance(error, OutcomeUnknown) else unavailable(self._path, error)
+        for job in batch:
+            job.outcome = type(told)(told.reason)  # no two tasks share one exception
+            job.outcome.__cause__ = error
 
-def _fail(batch: list[_Job], error: StoreUnavailable | OutcomeUnknown, cause: apsw.Error) -> None:
-    for job in batch:
-        job.outcome = type(error)(error.reason)
-        job.outcome.__cause__ = cause
+    def _purge(self) -> None:
+        """Take one small step; where there is more to do, the next follows at once, or after the next batch."""
+        try:
+            with self._transaction() as connection:
+                removed = purge(connection, self._now, _PURGE_STEP)
+        except Exception:  # noqa: BLE001 - nobody waits for it, and a later step tries again
+            removed = 0
+        self._more_to_purge = removed == _PURGE_STEP
+        self._purged = self._now
+
+    def _open_turns(self) -> Turns:
+        with self._in_use:  # there is to be no lock file beside what is no database
+            connect(self._path, self._timeout).close()
+        return Turns(self._path)
+
+    def _connect(self) -> apsw.Connection:
+        connection = self._connection = connect(self._path, self._timeout)
+        prepare(self._path, connection, self._durability)
+        return connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(True)
 
 
 def _deliver(batch: list[_Job]) -> None:
@@ -213,9 +268,4 @@ def _deliver(batch: list[_Job]) -> None:
 
 def _settle(jobs: list[_Job]) -> None:
     for job in jobs:
-        if job.future.done():
-            continue
-        if isinstance(job.outcome, Exception):
-            job.future.set_exception(job.outcome)
-        else:
-            job.future.set_result(job.outcome)
+        job.settle()

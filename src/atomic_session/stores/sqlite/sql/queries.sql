@@ -38,4 +38,4 @@ SELECT id, digest, rev, created, last_used, renew_at, idle_deadline, absolute_de
 -- name: purge
 -- Parameters: now, limit.
 DELETE FROM atomic_session
- WHERE id IN (SELECT id FROM atomic_session WHERE purge_at <= ? ORDER BY purge_at LIMIT ?);
+ WHERE rowid IN (SELECT rowid FROM atomic_session WHERE purge_at <= ? ORDER BY purge_at LIMIT ?);

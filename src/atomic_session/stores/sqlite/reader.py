@@ -1,0 +1,66 @@
+"""One connection that reads, on the thread of whoever asks: a read takes microseconds, a thread hop a hundred."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from .database import Stopped, connect
+
+__all__ = ["Reader"]
+
+Result = TypeVar("Result")
+
+
+class Reader:
+    """
+    Read from *path*, which the writer has prepared, on any thread.
+
+    It never waits for another process: an event loop may stand behind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: apsw.Connection | None = None
+        self._in_use = threading.Lock()
+        self._stopped = False
+
+    def run(self, work: Callable[[apsw.Connection], Result]) -> Result:
+        """
+        Return what *work* reads.
+
+        Raises:
+            Stopped: the store was closed.
+            apsw.BusyError: another process keeps the file locked at this moment.
+            apsw.Error: the engine failed.
+        """
+        with self._in_use:
+            if self._stopped:
+                raise Stopped
+            if self._connection is None:
+                self._connection = connect(self._path, busy_timeout=0)
+            return work(self._connection)
+
+    def stop(self) -> None:
+        """Let go of the file for good."""
+        with self._in_use:
+            self._stopped = True
+            self._disconnect()
+
+    def before_fork(self) -> None:
+        """Let go of the file until the fork is done."""
+        self._in_use.acquire()
+        self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next read connects again."""
+        self._in_use.release()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(True)
