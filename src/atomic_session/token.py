@@ -14,7 +14,7 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from typing import NoReturn, SupportsIndex
+from typing import NoReturn
 
 __all__ = [
     "SIGNED_LENGTH",
@@ -53,11 +53,8 @@ class _Secretive:
 
     __slots__ = ()
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+    def __getstate__(self) -> NoReturn:  # copy and every protocol of pickle ask it for what to write
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled: it holds a secret")
-
-    def __getstate__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} gives no state away: it holds a secret")
 
 
 class Token(_Secretive):

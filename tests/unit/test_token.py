@@ -354,7 +354,7 @@ def test_an_empty_or_masked_key_is_refused_without_showing_the_others(keys: Any)
         Signer(keys)
 
     assert KEY not in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert "UnicodeEncodeError" not in "".join(traceback.format_exception(caught.value))  # it would hold the key
 
 
 @pytest.mark.parametrize(
