@@ -1,0 +1,147 @@
+"""Durable updates on SQLite: one alone, and many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from atomic_session.session import SessionContext
+
+from .harness import Case, Figure, Options, Target, record
+from .sessions import Headers, create, data_of, managed, open_session, sqlite_url, stored
+from .sqlite import OneByOne, commits_in_log
+
+__all__ = ["measure"]
+
+_WIDTHS = {1: 200, 16: 60, 64: 30, 256: 10}
+"""How many tasks at once, and how often each of them updates in a round."""
+
+_COUNTED = 64
+
+Update = Callable[[int], Awaitable[object]]
+
+
+@dataclass
+class _Side:
+    """One way to do an update, and how often it was done."""
+
+    update: Update
+    done: int = 0
+
+    async def run(self, width: int, times: int) -> float:
+        """Have *width* tasks update their sessions *times* each; return the microseconds of one update."""
+
+        async def work(number: int) -> None:
+            for _ in range(times):
+                await self.update(number)
+
+        start = time.perf_counter()
+        await asyncio.gather(*(work(number) for number in range(width)))
+        self.done += width * times
+        return (time.perf_counter() - start) / (width * times) * 1e6
+
+
+async def measure(options: Options) -> Figure:
+    figure = Figure("updates", "one update (set, inc) of a 0.5 KB session on SQLite, each by a request of its own")
+    widths = {width: options.times(times) for width, times in _WIDTHS.items() if width <= options.times(256, 16)}
+    most = max(widths)
+    cases: list[Case] = []
+    async with (
+        _ours(options.folder / "ours.db", most, figure) as ours,
+        _ours(options.folder / "ours-relaxed.db", most, figure, relaxed=True) as ours_relaxed,
+        _theirs(options.folder / "theirs.db", most, figure) as theirs,
+        _theirs(options.folder / "theirs-relaxed.db", most, figure, relaxed=True) as theirs_relaxed,
+    ):
+        sides = {
+            "ours, durable": ours,
+            "aiosqlite, durable": theirs,
+            "ours, relaxed": ours_relaxed,
+            "aiosqlite, relaxed": theirs_relaxed,
+        }
+        for width, times in widths.items():
+            cases += [_case(f"{name}, {width} at once", side, width, times) for name, side in sides.items()]
+        for side in sides.values():
+            await side.run(most, 2)
+        await record(figure, cases, options.rounds)
+    _compare(figure, widths)
+    await _count(figure, options)
+    return figure
+
+
+def _case(name: str, side: _Side, width: int, times: int) -> Case:
+    async def turn() -> float:
+        return await side.run(width, times)
+
+    return Case(name, "us", turn)
+
+
+def _compare(figure: Figure, widths: dict[int, int]) -> None:
+    ours, theirs = "ours, durable, {} at once", "aiosqlite, durable, {} at once"
+    for width in widths:
+        if width == 1:
+            figure.compare(
+                "time of one alone: ours / aiosqlite", ours.format(1), theirs.format(1), Target("at most", 1.3)
+            )
+        else:
+            target = Target("at least", 4) if width == 64 else None
+            figure.compare(
+                f"updates/s, {width} at once: ours / aiosqlite", theirs.format(width), ours.format(width), target
+            )
+    for width in widths:
+        over, under = (f"{name}, relaxed, {width} at once" for name in ("aiosqlite", "ours"))
+        figure.compare(f"relaxed, updates/s, {width} at once: ours / aiosqlite", over, under)
+
+
+def _update_by(context: SessionContext, made: list[Headers]) -> Update:
+    async def update(number: int) -> object:
+        return await open_session(context, made[number]).set("color", "red").inc("visits")
+
+    return update
+
+
+@asynccontextmanager
+async def _ours(path: Path, count: int, figure: Figure, *, relaxed: bool = False) -> AsyncIterator[_Side]:
+    async with managed(sqlite_url(path, relaxed=relaxed)) as context:
+        made = await create(context, count, data_of())
+        before = await stored(context, made, "visits")
+        side = _Side(_update_by(context, made))
+        yield side
+        name = f"ours, {'relaxed' if relaxed else 'durable'}"
+        figure.counted[f"{name}: updates acknowledged"] = side.done
+        figure.counted[f"{name}: updates stored"] = await stored(context, made, "visits") - before
+
+
+@asynccontextmanager
+async def _theirs(path: Path, count: int, figure: Figure, *, relaxed: bool = False) -> AsyncIterator[_Side]:
+    rival = await OneByOne.open(path, [(f"{n:022}", data_of()) for n in range(count)], relaxed=relaxed)
+    try:
+        before = await rival.visits()
+        side = _Side(lambda number: rival.update(f"{number:022}", "red"))
+        yield side
+        name = f"aiosqlite, {'relaxed' if relaxed else 'durable'}"
+        figure.counted[f"{name}: updates acknowledged"] = side.done
+        figure.counted[f"{name}: updates stored"] = await rival.visits() - before
+    finally:
+        await rival.close()
+
+
+async def _count(figure: Figure, options: Options) -> None:
+    """Count the transactions of 64 updates at once, on either side, in SQLite's own log."""
+    path = options.folder / "counted-theirs.db"
+    rival = await OneByOne.open(path, [(f"{n:022}", data_of()) for n in range(_COUNTED)])
+    before = commits_in_log(path)
+    await asyncio.gather(*(rival.update(f"{number:022}", "red") for number in range(_COUNTED)))
+    figure.counted[f"aiosqlite: commits for {_COUNTED} updates at once"] = commits_in_log(path) - before
+    await rival.close()
+
+    path = options.folder / "counted-ours.db"
+    async with managed(sqlite_url(path)) as context:
+        made = await create(context, _COUNTED, data_of())
+        update = _update_by(context, made)
+        before = commits_in_log(path)
+        await asyncio.gather(*(update(number) for number in range(_COUNTED)))
+        figure.counted[f"ours: commits for {_COUNTED} updates at once"] = commits_in_log(path) - before
