@@ -8,6 +8,7 @@ others stay the bytes that they were.  So its cost does not grow with the sessio
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,7 +16,10 @@ from .errors import LimitExceeded
 from .limits import Limits
 from .values import Value, decode, decode_name, encode, encode_name
 
-__all__ = ["EMPTY", "decode_fields", "encode_fields", "pick", "replace", "split"]
+__all__ = ["EMPTY", "Texts", "decode_fields", "encode_fields", "pick", "replace", "split", "texts_of"]
+
+Texts: TypeAlias = dict[str, msgspec.Raw]
+"""The text of each field, under its name as text."""
 
 EMPTY = b"{}"
 
@@ -30,7 +34,7 @@ def encode_fields(data: dict[str, Value], limits: Limits) -> bytes:
     Raises:
         LimitExceeded: a field, or all of them together, are too large.
     """
-    return replace(EMPTY, None, data, limits)
+    return replace({}, data, data, limits)
 
 
 def decode_fields(raw: bytes) -> dict[str, Value]:
@@ -46,38 +50,46 @@ def decode_fields(raw: bytes) -> dict[str, Value]:
     return data
 
 
-def split(raw: bytes) -> dict[str, bytes]:
-    """Return the text of each field of *raw*, which must be a text of ours."""
-    return {decode_name(name): bytes(text) for name, text in _SPLITTER.decode(raw).items()}
-
-
-def pick(raw: bytes, names: Iterable[str]) -> dict[str, Value]:
+def texts_of(raw: bytes) -> Texts:
     """
-    Return those fields of *raw* that are named and present.
+    Open *raw*, and leave its fields the texts that they are.
 
     Raises:
         ValueError: it is no text of ours.
     """
-    texts = _SPLITTER.decode(raw)
+    return _SPLITTER.decode(raw)
+
+
+def split(raw: bytes) -> dict[str, bytes]:
+    """Return the text of each field of *raw* by name."""
+    return {decode_name(name): bytes(text) for name, text in texts_of(raw).items()}
+
+
+def pick(texts: Texts, names: Iterable[str]) -> dict[str, Value]:
+    """
+    Return those fields that are named and present.
+
+    Raises:
+        ValueError: one of them is no text of ours.
+    """
     found = {name: texts.get(encode_name(name)) for name in names}
     return {name: decode(bytes(text)) for name, text in found.items() if text is not None}
 
 
-def replace(raw: bytes, names: Iterable[str] | None, data: dict[str, Value], limits: Limits) -> bytes:
+def replace(texts: Texts, names: Iterable[str], data: dict[str, Value], limits: Limits) -> bytes:
     """
-    Return *raw* with the fields *names* (None: all) as *data* has them; the ones it lacks go.
+    Return the text of all fields, the ones that are named as *data* has them; those it lacks go.
 
     Raises:
         LimitExceeded: a changed field, or all of them together, are too large.
-        ValueError: *raw* is no text of ours.
     """
-    texts: dict[str, msgspec.Raw] = {} if names is None else _SPLITTER.decode(raw)
-    for name in data if names is None else names:
+    changed = dict(texts)
+    for name in names:
         if name in data:
-            texts[encode_name(name)] = msgspec.Raw(_bounded("field", encode(data[name]), limits.field))
+            changed[encode_name(name)] = msgspec.Raw(_bounded("field", encode(data[name]), limits.field))
         else:
-            texts.pop(encode_name(name), None)
-    return _bounded("record", _JOINER.encode(texts), limits.record)
+            changed.pop(encode_name(name), None)
+    return _bounded("record", _JOINER.encode(changed), limits.record)
 
 
 def _bounded(limit: str, text: bytes, maximum: int) -> bytes:

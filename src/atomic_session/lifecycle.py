@@ -7,6 +7,7 @@ does the work itself is proved equal to it by the conformance suite.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ from . import commands, operators
 from .clock import Instant
 from .commands import Answer, Login, Outcome, OwnerLimit
 from .errors import CorruptRecord, LimitExceeded, OperatorError
-from .fields import EMPTY, decode_fields, encode_fields, pick, replace
+from .fields import EMPTY, decode_fields, encode_fields, pick, replace, texts_of
 from .limits import Limits
 from .record import MEMORY, Lifetimes, Record, Standing, capped, standing
 
@@ -119,14 +120,15 @@ def _load(command: commands.Load, stored: Stored, _limits: Limits) -> Step:
 
 def _update(command: commands.Update, stored: Stored, limits: Limits) -> Step:
     names = command.update.fields
-    before = decode_fields(stored.raw) if names is None else pick(stored.raw, names)
+    texts = {} if names is None else texts_of(stored.raw)
+    before = decode_fields(stored.raw) if names is None else pick(texts, names)
     known = command.known_rev == stored.record.rev
     try:
         applied = operators.apply(before, command.update, limits)
         if applied is None:
             data = before if known else decode_fields(stored.raw)
             return stored, Answer(Outcome.UNMET, stored.record, data, whole=not known)
-        raw = replace(stored.raw, names, applied.data, limits)
+        raw = replace(texts, applied.data if names is None else names, applied.data, limits)
     except (OperatorError, LimitExceeded) as error:
         return stored, Answer(Outcome.REFUSED, stored.record, error=error)
     record, due = renewed(stored.record, command.now, command.lifetimes)
@@ -147,7 +149,9 @@ def _touch(command: commands.Touch, stored: Stored, _limits: Limits) -> Step:
 def _rotate(command: commands.Rotate, stored: Stored, _limits: Limits) -> Step:
     now = command.now
     record = stored.record
-    if command.digest != record.digest:  # a token in its grace opens the session, and rotates it no more
+    if not hmac.compare_digest(
+        command.digest, record.digest
+    ):  # a token in its grace opens the session, and rotates it no more
         return stored, _NOT_LIVE[Standing.ROTATED]
     if command.login is not None:
         absolute = command.lifetimes.absolute_deadline(now)
