@@ -6,6 +6,8 @@ Everything is lost when the process ends, and each process has its own.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
 from urllib.parse import urlsplit
@@ -23,14 +25,19 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """Keep records as text in a dict; every command is one step because nothing in it awaits."""
+    """
+    Keep records as text in a dict.
+
+    It may be used from several event loops and threads.  What is over is removed as new records come.
+    """
 
     lanes = 0
     batch_size = 1
 
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._records: dict[str, Stored] = {}
+        self._records: OrderedDict[str, Stored] = OrderedDict()
+        self._in_use = threading.Lock()
 
     @classmethod
     def from_url(cls, url: str, *, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) -> MemoryStore:  # noqa: ARG003
@@ -47,21 +54,25 @@ class MemoryStore:
         """Do nothing: what it holds stays until the store itself goes."""
 
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
-        return [self._carry_out(command) for command in commands]
+        with self._in_use:
+            return [self._carry_out(command) for command in commands]
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
-        return [SessionInfo.of(record) for record in self._live_of(owner, now)]
+        with self._in_use:
+            return [SessionInfo.of(record) for record in self._live_of(owner, now)]
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
-        ended = [record for record in self._live_of(owner, now) if record.id != keep]
-        for record in ended:
-            self._bury(record, now)
+        with self._in_use:
+            ended = [record for record in self._live_of(owner, now) if record.id != keep]
+            for record in ended:
+                self._bury(record, now)
         return len(ended)
 
     async def purge(self, now: Instant, limit: int) -> int:
-        over = [key for key, stored in self._records.items() if stored.record.expired(now)][:limit]
-        for key in over:
-            del self._records[key]
+        with self._in_use:
+            over = [key for key, stored in self._records.items() if stored.record.expired(now)][:limit]
+            for key in over:
+                del self._records[key]
         return len(over)
 
     def _carry_out(self, command: Command) -> Answer:
@@ -87,14 +98,15 @@ class MemoryStore:
         """Return *owner*'s live records, the latest used first."""
         records = (stored.record for stored in self._records.values())
         live = [record for record in records if record.owner == owner and not record.expired(now)]
-        return sorted(live, key=lambda record: record.last_used, reverse=True)
+        return sorted(live, key=lambda record: (-record.last_used, record.id))
 
     def _bury(self, record: Record, now: Instant) -> None:
         self._records[record.id] = Stored(tombstone(record, now), EMPTY)
 
     def _forget_some(self, now: Instant) -> None:
-        """Look at the two records that were looked at longest ago: what is over cannot pile up."""
+        """Look at the two records that were looked at longest ago, so that what is over cannot pile up."""
         for key in list(islice(self._records, 2)):
-            stored = self._records.pop(key)
-            if not stored.record.expired(now):
-                self._records[key] = stored
+            if self._records[key].record.expired(now):
+                del self._records[key]
+            else:
+                self._records.move_to_end(key)

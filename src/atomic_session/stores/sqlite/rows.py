@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
@@ -21,6 +21,7 @@ __all__ = ["carry_out", "destroy_all", "live_of", "purge", "read"]
 _HOUR = 3_600_000
 _QUERIES = read_queries(__name__.rpartition(".")[0])
 _READ = _QUERIES["read"]
+_from_columns: Callable[..., Record] = Record
 
 
 def read(connection: apsw.Connection, session_id: str) -> Stored | None:
@@ -106,7 +107,7 @@ def _purge_at(record: Record) -> Instant:
 
 
 def _record(row: Any) -> Record:
-    return Record(*(*row[:14], row[14] != 0))
+    return _from_columns(*row[:14], row[14] != 0)
 
 
 def _columns(record: Record) -> tuple[Any, ...]:

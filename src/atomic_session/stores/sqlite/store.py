@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import apsw
 import msgspec
 
-from ...clock import Instant
+from ... import clock as system_clock
+from ...clock import Clock, Instant
 from ...commands import Answer, Command, Load
 from ...errors import OutcomeUnknown, StoreUnavailable
 from ...lifecycle import perform
@@ -46,6 +47,7 @@ class SQLiteStore:
         durability: "full" or "relaxed".
         timeout: seconds after which a call has failed.
         limits: what one session may hold.
+        clock: what tells the time to the purge in the background.
 
     Raises:
         ValueError: a setting is nonsense; the message names it.
@@ -61,6 +63,7 @@ class SQLiteStore:
         durability: Durability = "full",
         timeout: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
+        clock: Clock = system_clock.now,
     ) -> None:
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be one of {get_args(Durability)}, not {durability!r}")
@@ -73,6 +76,7 @@ class SQLiteStore:
         self._durability: Durability = durability
         self._timeout = timeout
         self._limits = limits
+        self._clock = clock
         self._file: _File | None = None
         self._opening = threading.Lock()
         forks.watch(self)
@@ -170,7 +174,7 @@ class SQLiteStore:
     def _start(self) -> _File:
         with self._opening:
             if self._file is None:
-                self._file = _File(self._path, self._durability, self._timeout)
+                self._file = _File(self._path, self._durability, self._timeout, self._clock)
                 self._finalizer = weakref.finalize(self, self._file.stop)
             return self._file
 
@@ -207,9 +211,9 @@ class SQLiteStore:
 class _File:
     """The file while it is open: who reads it, and who writes it."""
 
-    def __init__(self, path: Path, durability: Durability, timeout: float) -> None:
+    def __init__(self, path: Path, durability: Durability, timeout: float, clock: Clock) -> None:
         self.reader = Reader(path)
-        self.writer = Writer(path, durability, timeout)
+        self.writer = Writer(path, durability, timeout, clock)
         self.ready = False
 
     def stop(self) -> None:

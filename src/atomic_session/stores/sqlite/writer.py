@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import apsw
 
-from ...clock import Instant
+from ...clock import Clock, Instant
 from ...errors import OutcomeUnknown, StoreUnavailable
 from .database import Durability, Stopped, connect, prepare, unavailable
 from .rows import purge
@@ -76,10 +76,11 @@ class _Job:
 class Writer:
     """Run jobs for *path* on a thread of its own, each answered within *timeout* seconds."""
 
-    def __init__(self, path: Path, durability: Durability, timeout: float) -> None:
+    def __init__(self, path: Path, durability: Durability, timeout: float, clock: Clock) -> None:
         self._path = path
         self._durability: Durability = durability
         self._timeout = timeout
+        self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._stopped = False
         self._turns: Turns | None = None
@@ -157,15 +158,14 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
             self._fail(batch, error)
         _deliver(batch)
-        self._now = first.now or self._now
-        if self._more_to_purge or abs(self._now - self._purged) >= _PURGE_EVERY:
-            self._purge()
+        self._now = first.now
+        self._purge_when_due()
 
     def _next(self) -> _Job | None:
         try:
             job = self._jobs.get(block=not self._more_to_purge)
         except queue.Empty:
-            self._purge()
+            self._purge_when_due()
             return None
         if job is None:
             self._stopped = True
@@ -230,15 +230,22 @@ class Writer:
             job.outcome = type(told)(told.reason)  # no two tasks share one exception
             job.outcome.__cause__ = error
 
-    def _purge(self) -> None:
-        """Take one small step; where there is more to do, the next follows at once, or after the next batch."""
+    def _purge_when_due(self) -> None:
+        """
+        Take one small step; where there is more to do, the next follows at once, or after the next batch.
+
+        Gone is what is over by the commands' time and by our own clock: whichever is wrong, nothing alive goes.
+        """
         try:
+            now = min(self._now, self._clock())
+            if not self._more_to_purge and abs(now - self._purged) < _PURGE_EVERY:
+                return
+            self._more_to_purge, self._purged = False, now
             with self._transaction() as connection:
-                removed = purge(connection, self._now, _PURGE_STEP)
+                removed = purge(connection, now, _PURGE_STEP)
+            self._more_to_purge = removed == _PURGE_STEP
         except Exception:  # noqa: BLE001 - nobody waits for it, and a later step tries again
-            removed = 0
-        self._more_to_purge = removed == _PURGE_STEP
-        self._purged = self._now
+            self._more_to_purge = False
 
     def _open_turns(self) -> Turns:
         with self._in_use:  # there is to be no lock file beside what is no database
