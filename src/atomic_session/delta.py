@@ -7,16 +7,43 @@ Their difference is the delta.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
-from .errors import LimitExceeded, OperatorError
+from .errors import AtomicSessionError, InvalidPath, InvalidValue, LimitExceeded, OperatorError
 from .limits import Limits
 from .operators import Operator, Replace, Set, Unset, Update, apply, diff
-from .snapshot import Frozen, Snapshot, freeze
+from .paths import Path, overlaps, show_path
+from .snapshot import Frozen, Snapshot, freeze, thaw
 from .values import Value, check_value
 
-__all__ = ["DeltaTracker"]
+__all__ = ["DeltaTracker", "Parcel"]
+
+
+class Parcel(NamedTuple):
+    """
+    A delta that is about to leave.
+
+    Attributes:
+        operators: what says it.
+        fields: the changed fields as they are when it leaves.
+        cleared: how many calls of `clear()` are in it.
+    """
+
+    operators: tuple[Operator, ...]
+    fields: Frozen
+    cleared: int
+
+    def touches(self, path: Path) -> bool:
+        """Say whether it changes something at *path*, or above or inside."""
+        return any(isinstance(item, Replace) or overlaps(item.path, path) for item in self.operators)
+
+    def misfits(self, error: AtomicSessionError | None) -> set[str]:
+        """Return the field for which the store refused it, none where it is not that."""
+        if not isinstance(error, OperatorError):
+            return set()
+        places = [item.path for item in self.operators if not isinstance(item, Replace)]
+        return {path[0] for path in places if show_path(path) == error.path}
 
 
 class DeltaTracker:
@@ -26,70 +53,91 @@ class DeltaTracker:
     The view is passed in, and handled as the plain dict that it is underneath.
 
     Attributes:
-        cleared: `clear()` was called: the delta replaces everything, what others added too.
+        cleared: how often `clear()` was called: if at all, the delta replaces everything, what others added too.
     """
 
-    __slots__ = ("_base", "_limits", "cleared")
+    __slots__ = ("_base", "_doubtful", "_limits", "cleared")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._base: Snapshot | None = None
-        self.cleared = False
+        self._doubtful: Frozen = {}
+        self.cleared = 0
 
     @property
     def loaded(self) -> bool:
         """Whether there is a base: before, the view holds nothing of the application's."""
         return self._base is not None
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether a delta is out of which nobody knows what became."""
+        return bool(self._doubtful)
+
     def reset(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
         """Make *data*, whose text is *raw* where it is at hand, both base and view; what was in either is forgotten."""
         self._base = Snapshot(data, raw)
-        self.cleared = False
+        self._doubtful = {}
+        self.cleared = 0
         dict.clear(view)
         dict.update(view, data)
 
+    def revert(self, view: dict[str, Any]) -> None:
+        """Make the view what the base is."""
+        if self._base is not None:
+            names = self._changed(view)
+            self.cleared = 0
+            _assign(view, names, self._base.thaw(names))
+
     def is_changed(self, view: dict[str, Any]) -> bool:
         """Say whether there is a delta."""
-        return self.cleared or bool(self._changed(view))
+        return self.cleared > 0 or bool(self._changed(view))
 
-    def operators(self, view: dict[str, Any]) -> tuple[Operator, ...]:
+    def clean(self, view: dict[str, Any]) -> dict[str, Value]:
         """
-        Return the delta.
+        Return a checked copy of all that the view holds.
 
         Raises:
-            InvalidPath: a changed field has a name that cannot be one.
-            InvalidValue: a changed field holds what a session cannot.
-            LimitExceeded: it is too large, or takes too many operators.
+            InvalidPath: a field has a name that cannot be one.
+            InvalidValue: a field holds what a session cannot.
+            LimitExceeded: it is too deep, or a name in it too long.
+        """
+        return {} if self._base is None else Replace.of(dict(view), self._limits).value
+
+    def pack(self, view: dict[str, Any], whole: Collection[str] = ()) -> Parcel | None:
+        """
+        Return the delta, the fields *whole* set whole in it; None where there is none.
+
+        Raises:
+            InvalidPath, InvalidValue: as `clean` does, of what changed.
+            LimitExceeded: so does this, or it takes too many operators.
         """
         names = self._changed(view)
-        if self.cleared:
-            return (Replace.of(dict(view), self._limits),)
-        if not names or self._base is None:
-            return ()
-        found = diff(self._base.thaw(names), _only(names, view), self._limits)
-        return found if len(found) <= self._limits.operators else self.whole_fields(view)
+        operators = (Replace.of(dict(view), self._limits),) if self.cleared else self._operators(names, whole, view)
+        return self._parcel(operators, names, view) if operators else None
 
-    def whole_fields(self, view: dict[str, Any]) -> tuple[Operator, ...]:
-        """Return the delta with each changed field set whole: what always fits what is stored."""
-        names = self._changed(view)
-        if len(names) > self._limits.operators:
-            raise LimitExceeded("operators", self._limits.operators, len(names))
-        limits = self._limits
-        return tuple(
-            Set.of((name,), view[name], limits) if name in view else Unset.of((name,), limits) for name in names
-        )
+    def pack_all(self, view: dict[str, Any]) -> Parcel:
+        """Return what is in the view as it goes into a new record, without operators."""
+        return self._parcel((), self._changed(view), view)
 
-    def freeze(self, view: dict[str, Any]) -> Frozen:
-        """Freeze what the delta is about to carry; `mark_sent` takes it when it has left."""
-        names = self._changed(view)
-        clean = {name: check_value(value, (name,), self._limits) for name, value in _only(names, view).items()}
-        return freeze(names, clean)
-
-    def mark_sent(self, carried: Frozen) -> None:
-        """Count what was frozen before it left as part of the base."""
+    def mark_sent(self, parcel: Parcel) -> None:
+        """Count *parcel* as part of the base."""
         if self._base is not None:
-            self._base.overlay(carried)
-            self.cleared = False
+            self._base.overlay(parcel.fields)
+            self.cleared -= parcel.cleared
+
+    def doubt(self, parcel: Parcel) -> None:
+        """Count *parcel* as sent, though nobody knows what became of it."""
+        self.mark_sent(parcel)
+        self._doubtful.update(parcel.fields)
+
+    def is_unconfirmed(self, view: dict[str, Any]) -> bool:
+        """Say whether a view that was loaded again lacks what was in doubt; it is in doubt no more."""
+        doubtful, self._doubtful = self._doubtful, {}
+        try:
+            return bool(diff(thaw(doubtful), _only(doubtful, view), self._limits))
+        except (InvalidPath, InvalidValue, LimitExceeded):
+            return False  # changed again since then, and what it is now the next delta will say
 
     def absorb(
         self, view: dict[str, Any], names: Iterable[str] | None, data: dict[str, Value], raw: bytes | None = None
@@ -105,29 +153,49 @@ class DeltaTracker:
         if base is None:
             self.reset(view, data, raw)
             return
-        news = base.differing(freeze(base.names_with(data) if names is None else names, data))
-        late = base.changed_of(news, view)
-        before, mine = base.thaw(late), _only(late, view)
+        news = base.differing(freeze(base.names_with(data) if names is None else names, data, raw))
+        if not self.cleared:
+            late = set(base.changed_of(news, view))
+            for name in news:
+                _assign(view, (name,), self._redone(name, view, data) if name in late else data)
         base.overlay(news)
-        _assign(view, news, data)
-        if late:
-            self._redo(view, diff(before, mine, self._limits), mine)
 
     def _changed(self, view: dict[str, Any]) -> list[str]:
         if self._base is None:
             return []
         return self._base.names_with(view) if self.cleared else self._base.changed(view)
 
-    def _redo(self, view: dict[str, Any], late: tuple[Operator, ...], mine: dict[str, Any]) -> None:
-        """Make the changes *late* again; one that does not fit any more sets its field whole."""
-        for item in late:
-            name = item.path[0]
-            try:
-                applied = apply(_only((name,), view), Update((item,)), self._limits)
-            except (OperatorError, LimitExceeded):
-                _assign(view, (name,), mine)
-            else:
-                _assign(view, (name,), {} if applied is None else applied.data)
+    def _operators(self, names: list[str], whole: Collection[str], view: dict[str, Any]) -> tuple[Operator, ...]:
+        if not names or self._base is None:
+            return ()
+        finely = [name for name in names if name not in whole]
+        coarsely = [name for name in names if name in whole]
+        found = diff(self._base.thaw(finely), _only(finely, view), self._limits)
+        found += self._setting(coarsely, view)
+        return found if len(found) <= self._limits.operators else self._setting(names, view)
+
+    def _setting(self, names: list[str], view: dict[str, Any]) -> tuple[Operator, ...]:
+        """Return what sets the fields whole, which always fits what is stored."""
+        limits = self._limits
+        if len(names) > limits.operators:
+            raise LimitExceeded("operators", limits.operators, len(names))
+        return tuple(
+            Set.of((name,), view[name], limits) if name in view else Unset.of((name,), limits) for name in names
+        )
+
+    def _parcel(self, operators: tuple[Operator, ...], names: list[str], view: dict[str, Any]) -> Parcel:
+        clean = {name: check_value(value, (name,), self._limits) for name, value in _only(names, view).items()}
+        return Parcel(operators, freeze(names, clean), self.cleared)
+
+    def _redone(self, name: str, view: dict[str, Any], data: dict[str, Value]) -> dict[str, Any]:
+        """Return *data* with the field as the application changed it; what does not fit any more stays as it is."""
+        before = {} if self._base is None else self._base.thaw((name,))
+        try:
+            late = diff(before, _only((name,), view), self._limits)
+            applied = apply(_only((name,), data), Update(late), self._limits)
+        except (InvalidPath, InvalidValue, LimitExceeded, OperatorError):
+            return view
+        return view if applied is None else applied.data
 
 
 def _assign(view: dict[str, Any], names: Iterable[str], data: dict[str, Any]) -> None:

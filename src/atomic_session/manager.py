@@ -70,7 +70,7 @@ class SessionManager:
         )
         self._dispatcher = Dispatcher(None, self.settings.timeout)
         if store is not None:
-            self.store = store  # type: ignore[assignment]  # the setter takes a URL too
+            self.store = store  # the setter takes a URL too
 
     @property
     def store(self) -> Store:

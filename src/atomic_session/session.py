@@ -8,26 +8,27 @@ the built-in one, at its own speed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .clock import Instant
 from .commands import Answer
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
 from .durations import Duration, parse_duration, parse_optional
-from .errors import InvalidValue, LoginRequired, SessionNotLoaded
+from .errors import InvalidValue, LoginRequired, SessionGone, SessionNotLoaded
 from .events import emit
 from .exchange import Exchange
-from .limits import Limits
-from .operators import Operator, Update, When
+from .link import Link
+from .operators import Update
 from .settings import Settings
-from .updates import Operators, PendingUpdate
+from .updates import Maker, Operators, PathLike, PendingUpdate
 
 __all__ = ["Session", "SessionContext", "new_session"]
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
+Result = TypeVar("Result")
 
 _LONGEST_OWNER = 256
 
@@ -68,14 +69,9 @@ class Session(dict[str, Any], Operators[bool]):
 
     # Loading.
 
-    async def __call__(self) -> Session:
+    def __call__(self) -> Coroutine[Any, Any, Session]:
         """Load the session if that was not done yet, and return it."""
-        exchange = self._look()
-        try:
-            await exchange.load(self, fresh=False)
-        finally:
-            self._show()
-        return self
+        return self.load()
 
     async def load(self, *, fresh: bool = False) -> Session:
         """Load the session, again if *fresh*; changes that were not committed yet stay on top."""
@@ -91,18 +87,18 @@ class Session(dict[str, Any], Operators[bool]):
     @property
     def id(self) -> str | None:
         """The public id, safe to log and to show; None while there is no session."""
-        token = self._look().token
+        token = self._look().link.token
         return None if token is None else token.id
 
     @property
     def is_new(self) -> bool:
         """Whether there is no record yet: nothing was written, or the cookie opens nothing."""
-        return self._look().token is None
+        return self._look().link.token is None
 
     @property
     def gone(self) -> bool:
         """Whether the session ended under this request."""
-        return self._look().gone is not None
+        return self._look().link.gone is not None
 
     @property
     def loaded(self) -> bool:
@@ -114,25 +110,25 @@ class Session(dict[str, Any], Operators[bool]):
     @property
     def created(self) -> datetime | None:
         """When it was created; None before the first trip."""
-        record = self._look().record
+        record = self._look().link.record
         return None if record is None else _datetime(record.created)
 
     @property
     def expires(self) -> datetime | None:
         """When it ends if nobody uses it; None before the first trip."""
-        record = self._look().record
+        record = self._look().link.record
         return None if record is None else _datetime(record.idle_deadline)
 
     @property
     def owner(self) -> str | None:
         """The user who is logged in; None for nobody, and before the first trip."""
-        record = self._look().record
+        record = self._look().link.record
         return None if record is None else record.owner
 
     @property
     def authenticated_at(self) -> datetime | None:
         """When the owner last logged in; None for never, and before the first trip."""
-        record = self._look().record
+        record = self._look().link.record
         return None if record is None or record.authenticated_at is None else _datetime(record.authenticated_at)
 
     # Its life.
@@ -175,10 +171,10 @@ class Session(dict[str, Any], Operators[bool]):
             LoginRequired: nobody is logged in, or it was longer ago.
         """
         longest = parse_duration(max_age, "max_age")
-        exchange = self._look()
-        if exchange.record is None:
+        link = self._look().link
+        if link.record is None:
             await self.load()
-        at = None if exchange.record is None or exchange.gone else exchange.record.authenticated_at
+        at = None if link.record is None else link.record.authenticated_at
         if at is None or self._context.settings.clock() - at > longest:
             raise LoginRequired(at, longest)
 
@@ -192,18 +188,38 @@ class Session(dict[str, Any], Operators[bool]):
         await self._do(self._look().destroy(self))
 
     async def regenerate(self) -> Session:
-        """Destroy the session and return a new, empty one, which gets its record at the first write."""
+        """
+        Destroy the session and return a new, empty one, which gets its record at the first write.
+
+        Raises:
+            SessionGone: the token was rotated away: the session lives on under another.
+            ResponseStarted: the cookie could not be changed.
+        """
         await self._do(self._look().regenerate(self))
         return self
 
     # What the middleware asks.
 
     async def commit(self) -> None:
-        """Send what plain dict code changed.  The middleware does so before the response starts."""
+        """
+        Send what plain dict code changed.  The middleware does so before the response starts.
+
+        Raises:
+            SessionGone: the session ended meanwhile; the changes are dropped.
+            ResponseStarted: there is no session yet, and its cookie could not be sent.
+            InvalidPath, InvalidValue, LimitExceeded: a session cannot hold what was put into it; nothing was sent.
+            OutcomeUnknown: that, or the changes went with an update of which nothing was heard.
+        """
         exchange = self._exchange
         if exchange is not None:
             renew, self._modified = self._modified, False
-            await self._do(exchange.commit(self, renew=renew))
+            await exchange.commit(self, renew=renew)
+
+    def discard(self) -> None:
+        """Take back what plain dict code changed since it was last committed."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.tracker.revert(self)
 
     def cookie_header(self) -> bytes | None:
         """Return the Set-Cookie that the response is to carry, if any; from now on none can be sent."""
@@ -211,22 +227,22 @@ class Session(dict[str, Any], Operators[bool]):
         exchange = self._exchange
         if exchange is None:
             return None
-        exchange.started = True
-        change, exchange.cookie = exchange.cookie, None
+        link = exchange.link
+        link.started = True
+        change, link.cookie = link.cookie, None
         context = self._context
         if change == "clear":
             return context.codec.clear_header(self._secure)
-        if change is None or exchange.token is None or exchange.record is None:
+        token, record = link.token, link.record
+        if change is None or token is None or record is None:
             return None
-        record = exchange.record
         persistent = context.settings.persistent or record.max_age is not None
         left = record.idle_deadline - context.settings.clock()
-        return context.codec.set_header(exchange.token, self._secure, max(left, 1) if persistent else None)
+        return context.codec.set_header(token, self._secure, max(left, 1) if persistent else None)
 
-    def is_of(self, context: SessionContext) -> bool:
-        """Say whether another middleware made it that shares store, settings and cookie with *context*."""
-        mine = self._context
-        return mine.dispatcher is context.dispatcher and mine.codec.settings == context.codec.settings
+    def has_cookie(self, name: bytes) -> bool:
+        """Say whether the cookie of this name is the session's."""
+        return self._context.codec.name(self._secure) == name
 
     # Starlette's protocol for sessions.
 
@@ -254,8 +270,8 @@ class Session(dict[str, Any], Operators[bool]):
     def clear(self) -> None:
         """Empty the session, of what others have added meanwhile too."""
         exchange = self._exchange
-        if exchange is not None and exchange.token is not None:
-            exchange.tracker.cleared = True
+        if exchange is not None and exchange.link.token is not None and exchange.link.gone is None:
+            exchange.tracker.cleared += 1
         dict.clear(self)
 
     def copy(self) -> dict[str, Any]:
@@ -270,25 +286,23 @@ class Session(dict[str, Any], Operators[bool]):
 
     # How it is done.
 
-    def _limits(self) -> Limits:
-        return self._context.settings.limits
+    def _chained(self, make: Maker, *arguments: Any) -> PendingUpdate[bool]:
+        pending: PendingUpdate[bool] = PendingUpdate(self._send, self._context.settings.limits)
+        return pending._chained(make, *arguments)
 
-    def _chained(self, item: Operator | When) -> PendingUpdate[bool]:
-        return PendingUpdate[bool](self._send, self._limits())._chained(item)
+    def _taking(self, path: PathLike, default: Any) -> PendingUpdate[Any]:
+        pending: PendingUpdate[Any] = PendingUpdate(self._send, self._context.settings.limits)
+        return pending._taking(path, default)
 
-    def _taking(self, item: Operator, default: Any) -> PendingUpdate[Any]:
-        return PendingUpdate[Any](self._send, self._limits())._taking(item, default)
+    def _send(self, update: Update) -> Coroutine[Any, Any, Answer]:
+        return self._do(self._look().update(self, update))
 
-    async def _send(self, update: Update) -> Answer:
-        exchange = self._look()
+    async def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
         try:
-            return await exchange.update(self, update)
-        finally:
-            self._show()
-
-    async def _do(self, work: Any) -> None:
-        try:
-            await work
+            return await work
+        except SessionGone as error:
+            emit("write_after_destroy", error.session_id)
+            raise
         finally:
             self._show()
 
@@ -300,9 +314,8 @@ class Session(dict[str, Any], Operators[bool]):
             found = context.codec.read(self._headers, self._secure)
             if found.problem is not None:
                 emit(f"{found.problem}_cookie")
-            exchange = self._exchange = Exchange(
-                context.settings, context.dispatcher, found.token, resign=found.resign, started=self._started
-            )
+            link = Link(context.settings, context.dispatcher, found.token, resign=found.resign, started=self._started)
+            exchange = self._exchange = Exchange(link, context.settings.limits)
         return exchange
 
     def _show(self) -> None:
@@ -325,7 +338,7 @@ _NOT_LOADED = _NotLoaded()
 def new_session(context: SessionContext, headers: Headers, *, secure: bool) -> Session:
     """Return the session of a request with these *headers*; nothing is parsed or loaded yet."""
     session = _UnloadedSession(context, headers, secure=secure)
-    dict.__setitem__(session, _NOT_LOADED, None)  # type: ignore[index]
+    dict.__setitem__(session, _NOT_LOADED, None)  # type: ignore[misc]
     return session
 
 

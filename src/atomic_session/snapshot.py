@@ -14,10 +14,13 @@ from typing import Any, TypeAlias
 from .fields import split
 from .values import Value, decode, encode
 
-__all__ = ["Frozen", "Snapshot", "freeze"]
+__all__ = ["Frozen", "Snapshot", "freeze", "thaw"]
 
 Frozen: TypeAlias = dict[str, bytes | None]
 """Fields by name, each as canonical text, or None where it was missing."""
+
+
+_NO_TEXT = b""
 
 
 class Snapshot:
@@ -78,14 +81,22 @@ class Snapshot:
         return self._fields
 
 
-def freeze(names: Iterable[str], data: Mapping[str, Value]) -> Frozen:
-    """Freeze the named fields as they are in *data*, whose values must be clean."""
-    return {name: encode(data[name]) if name in data else None for name in names}
+def freeze(names: Iterable[str], data: Mapping[str, Value], text: bytes | None = None) -> Frozen:
+    """Freeze the named fields as they are in *data*, whose values must be clean, and whose *text* may be at hand."""
+    if text is None:
+        return {name: encode(data[name]) if name in data else None for name in names}
+    fields = split(text)
+    return {name: fields.get(name) for name in names}
 
 
-def _text(value: Any) -> bytes | None:
-    """Return the text of *value*, or None where it is nothing that a session can hold as it is."""
+def thaw(frozen: Frozen) -> dict[str, Value]:
+    """Return those of the *frozen* fields that were present, in new containers."""
+    return {name: decode(text) for name, text in frozen.items() if text is not None}
+
+
+def _text(value: Any) -> bytes:
+    """Return the text of *value*; it is no field's where a session cannot hold the value as it is."""
     try:
         return encode(value)
     except (TypeError, ValueError, OverflowError):
-        return None
+        return _NO_TEXT

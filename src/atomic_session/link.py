@@ -1,0 +1,207 @@
+"""
+What one request knows of its record, and how each answer of the store changes that.
+
+Rule 1: a cookie changes only after the store has said that the change is done.
+Rule 2: a session that is gone stays gone for this request, and its cookie is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+from . import commands
+from .commands import Answer, Command, Login, Outcome
+from .dispatcher import Dispatcher
+from .errors import CorruptRecord, OutcomeUnknown, SessionGone, StoreUnavailable
+from .events import emit
+from .operators import Update
+from .record import Record, new_record
+from .settings import Settings
+from .token import Token, new_token, renew_token
+from .values import Value
+
+__all__ = ["Link"]
+
+_ID_DRAWS = 3
+"""A second draw is not expected in the lifetime of the universe; a third says that the source is broken."""
+
+_OVER = (Outcome.ABSENT, Outcome.DESTROYED, Outcome.ROTATED)
+_EVENTS = {
+    CorruptRecord: "corrupt_record",
+    OutcomeUnknown: "outcome_unknown",
+    StoreUnavailable: "store_unavailable",
+}
+
+
+class Link:
+    """
+    The way from one request to its record.
+
+    Attributes:
+        token: what opens the session; None while there is none.
+        record: the record as last seen; None before the first answer, and when the session is gone.
+        gone: why the session is over for this request; None while it is not.
+        stale: a command was sent whose answer never came.
+        cookie: what the response is to do with the cookie: "set", "clear" or None.
+        started: the response has begun, so that no cookie can be sent any more.
+        max_age: the idle time (milliseconds) to create the session with; None for the settings'.
+    """
+
+    __slots__ = (
+        "_dispatcher",
+        "_resign",
+        "_settings",
+        "cookie",
+        "gone",
+        "max_age",
+        "record",
+        "stale",
+        "started",
+        "token",
+    )
+
+    def __init__(
+        self, settings: Settings, dispatcher: Dispatcher, token: Token | None, *, resign: bool, started: bool
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._resign = resign
+        self.token = token
+        self.record: Record | None = None
+        self.gone: Outcome | None = None
+        self.stale = False
+        self.cookie: str | None = None
+        self.started = started
+        self.max_age: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The public id; empty while there is no session."""
+        return "" if self.token is None else self.token.id
+
+    def raise_gone(self) -> NoReturn:
+        raise SessionGone(self.id)
+
+    def start_over(self) -> None:
+        """Become the link to a session that has no record yet."""
+        self.token = None
+        self.record = None
+        self.gone = None
+        self.stale = False
+
+    # The commands; but for `create` they are for a session that has a token and is not gone.
+
+    async def load(self) -> Answer:
+        token, settings = self._key, self._settings
+        answer = await self._submit(commands.Load(token.id, token.digest, settings.clock(), settings.lifetimes))
+        self.stale = False
+        return answer
+
+    async def update(self, update: Update, known_rev: int | None) -> Answer:
+        token, settings = self._key, self._settings
+        now = settings.clock()
+        return await self._submit(commands.Update(token.id, token.digest, now, settings.lifetimes, update, known_rev))
+
+    async def touch(self, max_age: int | None) -> None:
+        token, settings = self._key, self._settings
+        now = settings.clock()
+        await self._submit(commands.Touch(token.id, token.digest, now, settings.lifetimes, max_age))
+
+    async def rotate(self, grace: int = 0, owner: str | None = None) -> None:
+        """Give the session a new token; with an *owner* it is a login."""
+        old, settings = self._key, self._settings
+        new = renew_token(old.id)
+        login = None if owner is None else Login(owner, settings.owner_limit)
+        answer = await self._submit(
+            commands.Rotate(old.id, old.digest, settings.clock(), settings.lifetimes, new.digest, grace, login)
+        )
+        if answer.error is not None:
+            raise answer.error
+        if answer.outcome is Outcome.DONE:
+            self.token = new
+            self.cookie = "set"
+            emit("session_rotated", new.id)
+
+    async def destroy(self) -> None:
+        """End the session.  One that is gone already is left at that; an unknown one is none any more."""
+        token = self._key
+        answer = await self._submit(commands.Destroy(token.id, token.digest, self._settings.clock()))
+        if answer.outcome is Outcome.DONE:
+            self._lose(Outcome.DESTROYED)
+            emit("session_destroyed", token.id)
+        if (answer.outcome is Outcome.DONE or self.token is None) and not self.started:
+            self.cookie = "clear"
+
+    async def create(self, data: dict[str, Value], owner: str | None) -> Answer:
+        """
+        Bring the session into being, under a token that nobody has held.
+
+        Raises:
+            LimitExceeded: *data* is too large, or the owner has as many sessions as they may.
+        """
+        settings = self._settings
+        for _ in range(_ID_DRAWS):
+            token = new_token()
+            now = settings.clock()
+            record = new_record(token.id, token.digest, now, settings.lifetimes, max_age=self.max_age, owner=owner)
+            answer = await self._submit(commands.Create(record, data, now, settings.owner_limit))
+            if answer.outcome is not Outcome.EXISTS:
+                break
+        else:
+            raise StoreUnavailable("every new session id was taken already")
+        if answer.error is not None:
+            raise answer.error
+        self.token = token
+        self.cookie = "set"
+        emit("session_created", token.id)
+        return answer
+
+    # What their answers mean.
+
+    @property
+    def _key(self) -> Token:
+        if self.token is None:
+            raise RuntimeError("there is no session to ask about")
+        return self.token
+
+    async def _submit(self, command: Command) -> Answer:
+        try:
+            answer = await self._dispatcher.submit(command)
+        except asyncio.CancelledError:
+            self.stale = self.token is not None
+            raise
+        except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
+            self.stale = self.token is not None and (self.stale or isinstance(error, OutcomeUnknown))
+            emit(_EVENTS[type(error)], command.id)
+            raise
+        if answer.record is not None:
+            self.record = answer.record
+        if answer.outcome is Outcome.DONE:
+            self._renew_cookie(answer)
+        elif answer.outcome in _OVER and self.token is not None:
+            self._find_over(answer.outcome)
+        return answer
+
+    def _renew_cookie(self, answer: Answer) -> None:
+        if self.started or answer.record is None:
+            return
+        persistent = self._settings.persistent or answer.record.max_age is not None
+        if self._resign or (answer.renewed and persistent):
+            self._resign = False
+            self.cookie = "set"
+            emit("session_renewed", answer.record.id)
+
+    def _find_over(self, outcome: Outcome) -> None:
+        """Tell a token that opens nothing, which is no session at all, from a session that ended."""
+        if outcome is Outcome.ABSENT and self.record is None:
+            emit("unknown_token", self.id)
+            self.start_over()
+        else:
+            self._lose(outcome)
+
+    def _lose(self, why: Outcome) -> None:
+        self.gone = why
+        self.record = None
+        self.cookie = None
+        self.stale = False
