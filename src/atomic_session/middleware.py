@@ -7,12 +7,14 @@ committed before the response starts, so that whoever reads the response can rel
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from .cookies import CookieCodec, CookieSettings
 from .durations import Duration
-from .errors import AtomicSessionError
+from .errors import AtomicSessionError, SessionGone, StoreNotSet
+from .events import emit
 from .manager import SessionManager
 from .session import Session, new_session
 from .store import Store
@@ -30,7 +32,8 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 _STORE = "sqlite:///sessions.db"
 _MAX_AGE = "14 days"
 
-_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start", "websocket.close")
+_SERVER_ERROR = 500
 _UNAVAILABLE = 503
 _GOING_AWAY = {401: 1008, 403: 1008, 503: 1013}
 """HTTP statuses as close codes of a websocket: policy violation, try again later."""
@@ -92,107 +95,238 @@ class SessionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await self._live(scope, receive, send)
-        elif kind not in ("http", "websocket") or self._is_inside_itself(scope):
+            await _Life(self.manager, receive, send).lead(self.app, scope)
+        elif kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
         else:
-            await self._serve(scope, receive, send)
+            secure = self._codec.is_secure(scope.get("scheme", "http"))
+            if self._is_inside_itself(scope, secure=secure):
+                await self.app(scope, receive, send)
+            else:
+                await self._serve(scope, receive, send, secure=secure)
 
-    def _is_inside_itself(self, scope: Scope) -> bool:
-        """Say whether a middleware around this one already gave the request the same session."""
+    def _is_inside_itself(self, scope: Scope, *, secure: bool) -> bool:
+        """Say whether a middleware around this one gave the request the session of the same cookie."""
         session = scope.get("session")
-        return isinstance(session, Session) and session.is_of(self._context)
+        return isinstance(session, Session) and session.has_cookie(self._codec.name(secure))
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        secure = self._codec.is_secure(scope.get("scheme", "http"))
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, secure: bool) -> None:
         session = scope["session"] = new_session(self._context, scope["headers"], secure=secure)
-        started = False
-
-        def send_with_session(message: Message) -> Awaitable[None]:
-            nonlocal started
-            if started or message["type"] not in _STARTS:
-                return send(message)
-            if session.accessed:
-                return commit_and_start(message)
-            started = True
-            session.cookie_header()
-            return send(message)
-
-        async def commit_and_start(message: Message) -> None:
-            nonlocal started
-            await session.commit()
-            started = True
-            _add_headers(message, session.cookie_header())
-            await send(message)
-
+        response = _Response(scope, send, session)
         try:
             if self._autoload and (self._autoload is True or self._autoload(scope)):
                 await session.load()
-            await self.app(scope, receive, send_with_session)
-        except AtomicSessionError as error:
-            if started or error.status == AtomicSessionError.status:
+            await self.app(scope, receive, response.send)
+        except (Exception, asyncio.CancelledError) as error:
+            if not await response.end_by(error):
                 raise
-            await _refuse(scope, send, error.status)
+        else:
+            if session.accessed:
+                await response.end()
+
+
+class _Response:
+    """What one application sends, with its session's share in it."""
+
+    __slots__ = ("_failure", "_scope", "_send", "_session", "_started")
+
+    def __init__(self, scope: Scope, send: Send, session: Session) -> None:
+        self._scope = scope
+        self._send = send
+        self._session = session
+        self._started = False
+        self._failure: Exception | None = None
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass *message* on; before the first one of a response the session is committed."""
+        if self._started:
+            return self._send(message)
+        if self._failure is not None:
+            return _nothing()
+        if message["type"] not in _STARTS:
+            return self._send(message)
+        if self._session.accessed:
+            return self._commit_and_start(message)
+        self._started = True
+        self._session.cookie_header()  # from now on none can be sent
+        return self._send(message)
+
+    async def end(self) -> None:
+        """Commit what was changed since the response began; or answer, if it could not begin."""
+        if self._failure is not None and not await self._answer(self._failure):
+            raise self._failure
+        if self._failure is None and self._started:
+            await self._commit()
+
+    async def end_by(self, error: BaseException) -> bool:
+        """
+        End for an application that raised *error*, and say whether it was answered in its place.
+
+        What a stream or a websocket changed before is kept: much of what ends one is the client's leaving.
+        """
+        if not self._started:
+            return not isinstance(error, asyncio.CancelledError) and await self._answer(self._failure or error)
+        try:
+            await self._commit()
+        except AtomicSessionError as late:
+            error.add_note(f"and what the application changed since the response began was lost: {late}")
+        return False
+
+    async def _commit_and_start(self, message: Message) -> None:
+        session = self._session
+        closing = message["type"] == "websocket.close"
+        if closing:
+            session.cookie_header()  # a handshake that is refused so takes no cookie along
+        try:
+            if message.get("status", 200) < _SERVER_ERROR:
+                self._adopt_replacement()
+                await self._commit()
+            else:
+                self._discard()
+        except Exception as error:
+            self._failure = error  # whatever the application makes of it
+            raise
+        self._started = True
+        await self._send(message if closing else _with_headers(message, session.cookie_header()))
+
+    async def _commit(self) -> None:
+        try:
+            await self._session.commit()
+        except SessionGone as error:
+            emit("delta_dropped", error.session_id)
+
+    def _discard(self) -> None:
+        """Keep nothing that was not awaited, as when an error leaves the application."""
+        session = self._session
+        if session.modified:
+            emit("delta_dropped", session.id)
+            session.discard()
+
+    def _adopt_replacement(self) -> None:
+        """Take a plain dict that was put into the loaded session's place for the session as it is to be."""
+        session = self._session
+        current = self._scope.get("session")
+        if type(current) is dict and session.loaded:  # any other type is another middleware's
+            for name in [name for name in session if name not in current]:
+                del session[name]
+            session.update(current)
+            self._scope["session"] = session
+
+    async def _answer(self, error: BaseException) -> bool:
+        """Answer in the application's place, where the error says with what."""
+        if not isinstance(error, AtomicSessionError) or error.status == AtomicSessionError.status:
+            return False
+        self._started = True
+        await _refuse(self._scope, self._send, error.status, self._session.cookie_header())
+        return True
+
+
+async def _nothing() -> None:
+    """Send nothing: the response could not begin, so what was to follow has no place."""
+
+
+class _Life:
+    """The store's part in the life of a server process: open before the application starts up, closed after its end."""
+
+    __slots__ = ("_failed", "_manager", "_open", "_receive", "_send")
+
+    def __init__(self, manager: SessionManager, receive: Receive, send: Send) -> None:
+        self._manager = manager
+        self._receive = receive
+        self._send = send
+        self._open = False
+        self._failed = False
+
+    async def lead(self, app: App, scope: Scope) -> None:
+        try:
+            await app(scope, self.receive, self.send)
         finally:
-            if started:
-                await session.commit()
+            await self._close()
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Open the store before the application starts up, and close it after it has shut down."""
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "lifespan.startup":
+            await self._start()
+        return message
 
-        async def receive_after_opening() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.manager.open()
-                except AtomicSessionError as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    raise
-            return message
+    async def send(self, message: Message) -> None:
+        if self._failed:  # which was announced
+            return
+        if message["type"] == "lifespan.startup.complete":
+            await self._start()  # the application may have set the store while it started up
+        elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            try:
+                await self._close()
+            except AtomicSessionError as error:
+                message = {"type": "lifespan.shutdown.failed", "message": str(error)}
+        await self._send(message)
 
-        async def send_after_closing(message: Message) -> None:
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await self.manager.close()
-            await send(message)
+    async def _start(self) -> None:
+        if self._open:
+            return
+        try:
+            await self._manager.open()
+        except StoreNotSet:
+            return  # whoever touches a session will be told
+        except Exception as error:
+            self._failed = True
+            await self._send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        self._open = True
 
-        await self.app(scope, receive_after_opening, send_after_closing)
+    async def _close(self) -> None:
+        if self._open:
+            self._open = False
+            await self._manager.close()
 
 
-def _add_headers(message: Message, cookie: bytes | None) -> None:
-    headers: Headers = list(message.get("headers", ()))
-    if message["type"] != "websocket.accept":
-        _add_vary(headers)
+def _with_headers(message: Message, cookie: bytes | None) -> Message:
+    """Return *message*, which may be the application's constant, with the headers that a session adds."""
+    headers: Headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
     if cookie is not None:
         headers.append((b"set-cookie", cookie))
-        _forbid_storing(headers)
-    message["headers"] = headers
+    if message["type"] != "websocket.accept":  # which no cache stores
+        _add_vary(headers)
+        if cookie is not None:
+            _forbid_storing(headers)
+    return {**message, "headers": headers}
 
 
 def _add_vary(headers: Headers) -> None:
     """Say that the response depends on the cookie (RFC 9110, section 12.5.5)."""
-    for name, value in headers:
-        if name.lower() == b"vary":
-            members = [member.strip().lower() for member in value.split(b",")]
-            if b"cookie" in members or b"*" in members:
-                return
-    headers.append((b"vary", b"Cookie"))
+    places = [place for place, (name, _) in enumerate(headers) if name.lower() == b"vary"]
+    members = {member.strip().lower() for place in places for member in headers[place][1].split(b",")}
+    if b"cookie" in members or b"*" in members:
+        return
+    if places:
+        name, value = headers[places[0]]
+        headers[places[0]] = (name, value + b", Cookie" if value.strip() else b"Cookie")
+    else:
+        headers.append((b"vary", b"Cookie"))
 
 
 def _forbid_storing(headers: Headers) -> None:
     """Keep a response with a session cookie out of every cache (RFC 9111, section 5.2.2.5)."""
+    said = b",".join(value.lower() for name, value in headers if name.lower() == b"cache-control")
+    if b"public" in said or b"s-maxage" in said:
+        emit("cacheable_response")
     headers[:] = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
     headers.append((b"cache-control", b"no-store"))
 
 
-async def _refuse(scope: Scope, send: Send, status: int) -> None:
-    """Answer for an application that did not catch the error; the cookie stays as it is."""
+async def _refuse(scope: Scope, send: Send, status: int, cookie: bytes | None) -> None:
+    """Answer for an application that did not catch the error; the cookie says what was done before it."""
+    text = _TEXTS[status]
     headers: Headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(text)),
         (b"cache-control", b"no-store"),
         (b"vary", b"Cookie"),
     ]
     if status == _UNAVAILABLE:
         headers.append((b"retry-after", b"1"))
+    if cookie is not None:
+        headers.append((b"set-cookie", cookie))
     prefix = "http"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in scope.get("extensions", {}):
@@ -200,11 +334,11 @@ async def _refuse(scope: Scope, send: Send, status: int) -> None:
             return
         prefix = "websocket.http"
     await send({"type": f"{prefix}.response.start", "status": status, "headers": headers})
-    await send({"type": f"{prefix}.response.body", "body": _TEXTS[status]})
+    await send({"type": f"{prefix}.response.body", "body": text})
 
 
 _TEXTS = {
-    401: b"The session has ended.",
+    401: b"Please log in again.",
     403: b"The request was refused.",
-    503: b"The session store is unavailable.",
+    503: b"Please try again in a moment.",
 }
