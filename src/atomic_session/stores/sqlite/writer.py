@@ -36,6 +36,10 @@ _BATCH = 512
 _PURGE_EVERY = 60_000
 _PURGE_STEP = 200
 
+# The frame that commits was not written, or not whole.  Where it was written and a sync failed, the
+# next opening may find it.
+_NOT_COMMITTED = (apsw.FullError, apsw.BusyError)
+
 
 class _Job:
     """One piece of work, and the future in whose loop somebody waits for it."""
@@ -219,10 +223,10 @@ class Writer:
     def _commit(self, connection: apsw.Connection) -> None:
         try:
             connection.execute("COMMIT")
-        except (apsw.FullError, apsw.BusyError):  # the frame that commits was not written
-            raise
-        except apsw.Error as error:  # it may have been: if it was, the next opening finds it
-            raise OutcomeUnknown(f"{self._path}: {error}") from error
+        except apsw.Error as error:
+            if isinstance(error, _NOT_COMMITTED) or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_WRITE:
+                raise
+            raise OutcomeUnknown(unavailable(self._path, error).reason) from error
 
     def _fail(self, batch: list[_Job], error: Exception) -> None:
         told = error if isinstance(error, OutcomeUnknown) else unavailable(self._path, error)
@@ -260,7 +264,8 @@ class Writer:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close(True)
+            with contextlib.suppress(apsw.Error):
+                connection.close(True)
 
 
 def _deliver(batch: list[_Job]) -> None:
