@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -249,9 +250,7 @@ MEANINGS: dict[str, list[tuple[Data, Operator, Data]]] = {
 
 def _meanings() -> list[Any]:
     return [
-        pytest.param(*row, id=f"{name} {number}")
-        for name, rows in MEANINGS.items()
-        for number, row in enumerate(rows)
+        pytest.param(*row, id=f"{name} {number}") for name, rows in MEANINGS.items() for number, row in enumerate(rows)
     ]
 
 
@@ -363,8 +362,8 @@ AT_ANY_PATH: list[Callable[[str], Operator]] = [
     lambda path: Pull.of(path, 1),
     lambda path: PullAll.of(path, [1]),
     lambda path: PullWhere.of(path, {"x": 1}),
-    lambda path: PopFirst.of(path),
-    lambda path: PopLast.of(path),
+    PopFirst.of,
+    PopLast.of,
     lambda path: Rename.of(path, "z"),
     lambda path: Rename.of("source", path),
 ]
@@ -586,7 +585,7 @@ def test_replace_takes_a_dict() -> None:
 @pytest.mark.parametrize("to", ["a", "a.b", "a.b.c", "a.b.c.d"])
 def test_nothing_is_renamed_into_itself(to: str) -> None:
     with pytest.raises(InvalidPath):
-        Rename.of("a.b.c" if to != "a.b.c.d" else "a.b.c", to)
+        Rename.of("a.b.c", to)
 
 
 def test_an_element_may_be_as_deep_as_what_is_set_in_its_place() -> None:
@@ -630,17 +629,15 @@ def cases(draw: st.DrawFn) -> tuple[Data, Update]:
     return data, draw(strategies.updates(data))
 
 
-def outcome(data: Data, *updates: Update) -> Applied | None | OperatorError | LimitExceeded:
+def outcome(data: Data, *updates: Update) -> Applied | OperatorError | LimitExceeded | None:
     """Return what becomes of *data* by one update after the other, or the first refusal."""
-    before = copy.deepcopy(data)
-    result: Applied | None = Applied(data)
+    result: Applied | None = None
     for update in updates:
         try:
             result = apply(data, update)
         except (OperatorError, LimitExceeded) as error:
             return error
         data = data if result is None else result.data
-    assert len(updates) > 1 or same(data, before) or result is not None
     return result
 
 
@@ -697,20 +694,19 @@ def test_an_update_looks_at_its_own_fields_only(case: tuple[Data, Update]) -> No
         assert str(whole) == str(part)
 
 
-@given(st.data())
-def test_updates_of_different_fields_commute(draws: st.DataObject) -> None:
-    data = draws.draw(strategies.data())
-    first = draws.draw(strategies.updates(data))
-    second = draws.draw(strategies.updates(data))
+@given(strategies.data(), strategies.data(), st.data())
+def test_updates_of_different_fields_commute(ours: Data, others: Data, draws: st.DataObject) -> None:
+    theirs = {f"their {name}": value for name, value in others.items()}
+    first = draws.draw(strategies.updates(ours))
+    second = draws.draw(strategies.updates(theirs))
     assert first.fields is not None
     assert second.fields is not None
     assume(not first.fields & second.fields)
+    data = ours | theirs
     one, other = outcome(data, first, second), outcome(data, second, first)
 
-    if isinstance(one, Exception) or isinstance(other, Exception):
-        assert isinstance(one, Exception)
-        assert isinstance(other, Exception)
-    else:
+    assert isinstance(one, Exception) is isinstance(other, Exception)
+    if not isinstance(one, Exception):
         assert same(_after(data, first, second), _after(data, second, first))
 
 
@@ -738,8 +734,6 @@ def test_operators_of_one_dict_commute_where_their_names_differ(draws: st.DataOb
 
 def _below(operator: Operator) -> Operator:
     """Return *operator* for the same data at `deep.0.er`."""
-    import msgspec
-
     below = ("deep", "0", "er")
     if isinstance(operator, Rename):  # inside a list it would be refused in any case
         return Unset((*below, *operator.path))

@@ -17,7 +17,6 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from atomic_session.errors import InvalidValue, LimitExceeded
 from atomic_session.limits import Limits
@@ -334,7 +333,7 @@ def test_missing_equals_itself() -> None:
 
 
 NUMBERS = [0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 0.0, 0.1, 1.0, 2.0**53, 2.0**63, 5e-324, 1e308]
-EXACT = [*NUMBERS, Decimal("0.1"), Decimal("1.0"), Decimal(2**53 + 1), Decimal(0.1), Decimal("1E+400"), Decimal(0)]
+EXACT: list[Any] = NUMBERS + [Decimal(number) for number in ("0.1", "1.0", 2**53 + 1, 0.1, "1E+400", 0)]
 
 
 @pytest.mark.parametrize("a", EXACT, ids=repr)
@@ -520,7 +519,8 @@ def test_an_error_never_carries_what_the_text_holds() -> None:
     ids=repr,
 )
 def test_what_was_not_checked_has_no_text_of_another_type(value: Any) -> None:
-    for hidden in (value, [value], {"a": [value]}):
+    hiding: list[Any] = [value, [value], {"a": [value]}]
+    for hidden in hiding:
         with pytest.raises(TypeError):
             encode(hidden)
 
@@ -539,7 +539,8 @@ def test_what_was_not_checked_has_no_text_of_another_type(value: Any) -> None:
     ids=ascii,
 )
 def test_what_was_not_checked_has_no_text_of_another_value(value: Any) -> None:
-    for hidden in (value, [value], {"a": [value]}):
+    hiding: list[Any] = [value, [value], {"a": [value]}]
+    for hidden in hiding:
         with pytest.raises(ValueError):  # noqa: PT011  # each has its own message
             encode(hidden)
 

@@ -13,7 +13,7 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..paths import Path, overlaps, show_path
 from ..values import MISSING, Value
 from .draft import read
-from .kinds import AddToSet, Operator, Push, Replace, Set, Take, Unset, paths_of
+from .kinds import AddToSet, Operator, Push, Replace, Set, Take, paths_of
 from .meaning import Update, When, change
 
 __all__ = ["chain"]
@@ -41,14 +41,15 @@ def chain(update: Update, item: Operator | When, limits: Limits = DEFAULT_LIMITS
 
 
 def _joined(operators: tuple[Operator, ...], item: Operator, limits: Limits) -> tuple[Operator, ...]:
-    rivals = [place for place, operator in enumerate(operators) if _conflict(operator, item)]
-    if not rivals:
-        return (*operators, item)
-    first = operators[rivals[0]]
-    folded = _folded(first, item, limits) if len(rivals) == 1 else None
-    if folded is None:
-        raise ConflictingUpdate(_show(first), _show(item))
-    return tuple(folded if operator is first else operator for operator in operators)
+    for place, first in enumerate(operators):
+        if not _conflict(first, item):
+            continue
+        folded = _folded(first, item, limits)
+        if folded is None:
+            raise ConflictingUpdate(_show(first), _show(item))
+        # what lies inside one operator's place touches none of the others
+        return (*operators[:place], folded, *operators[place + 1 :])
+    return (*operators, item)
 
 
 def _conflict(first: Operator, second: Operator) -> bool:
@@ -77,12 +78,10 @@ def _into_set(first: Set, second: Operator, limits: Limits) -> Operator | None:
         return None
     if isinstance(second, Take):  # folded, it would have no answer
         return None
-    if isinstance(second, Unset) and second.path == path:  # no `Set` says that nothing is there
-        return None
     if isinstance(second, Set) and second.path == path:
         return second
     value = read(change(_nested(path, first.value), (second,), limits).data, path)
-    return None if value is MISSING else Set(path, value)
+    return None if value is MISSING else Set(path, value)  # no `Set` says that nothing is there
 
 
 def _into_replace(first: Replace, second: Operator, limits: Limits) -> Operator | None:
