@@ -67,6 +67,8 @@ class SQLiteStore:
     ) -> None:
         if durability not in get_args(Durability):
             raise ValueError(f"durability must be one of {get_args(Durability)}, not {durability!r}")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
         name = os.fspath(path)
         if not name or name.startswith(":"):
             raise ValueError(f"{name!r} is no file; for sessions in memory use memory://")

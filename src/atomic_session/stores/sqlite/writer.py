@@ -156,9 +156,8 @@ class Writer:
             return
         batch = [first]
         try:
-            with self._transaction() as connection:
-                self._gather(batch)
-                self._work_off(connection, batch)
+            with self._our_turn():
+                self._together(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
             self._fail(batch, error)
         _deliver(batch)
@@ -175,8 +174,20 @@ class Writer:
             self._stopped = True
         return job
 
+    def _together(self, batch: list[_Job]) -> None:
+        """Do the one job in *batch*, and all that wait, in one transaction."""
+        connection = self._begin()
+        self._gather(batch)
+        try:
+            for job in batch:
+                job.outcome = job.work(connection)
+        except Exception:  # noqa: BLE001 - one of them is the cause: which one shows when each stands alone
+            self._disconnect()
+            self._one_by_one(batch)
+        else:
+            self._commit(connection)
+
     def _gather(self, batch: list[_Job]) -> None:
-        """Add what waits to the one job in *batch*; what was given up goes."""
         while len(batch) < _BATCH and not self._jobs.empty():
             job = self._jobs.get()
             if job is None:
@@ -185,40 +196,39 @@ class Writer:
             batch.append(job)
         batch[:] = [job for job in batch if job.claim()]
 
-    def _work_off(self, connection: apsw.Connection, batch: list[_Job]) -> None:
-        try:
-            for job in batch:
-                job.outcome = job.work(connection)
-        except Exception:  # noqa: BLE001 - one of them is the cause: which one shows when they are kept apart
-            self._work_off_apart(connection, batch)
-
-    def _work_off_apart(self, connection: apsw.Connection, batch: list[_Job]) -> None:
-        """Start again with a savepoint around each, so that one which fails takes back nothing but its own."""
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        connection.execute("BEGIN IMMEDIATE")
-        for job in batch:
+    def _one_by_one(self, batch: list[_Job]) -> None:
+        """Do each job in a transaction of its own: an engine that met damage lets nothing else be committed with it."""
+        for place, job in enumerate(batch):
             try:
-                with connection:
-                    job.outcome = job.work(connection)
-            except Exception as error:
-                if not connection.in_transaction:
-                    raise
-                job.outcome = unavailable(self._path, error) if isinstance(error, apsw.Error) else error
+                connection = self._begin()
+                job.outcome = job.work(connection)
+                self._commit(connection)
+            except (apsw.Error, OutcomeUnknown) as error:
+                self._disconnect()
+                if isinstance(error, apsw.BusyError):  # the next ones would wait as long, one after the other
+                    self._fail(batch[place:], error)
+                    return
+                self._fail([job], error)
+            except Exception as error:  # noqa: BLE001 - its own
+                self._disconnect()
+                job.outcome = error
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[apsw.Connection]:
+    def _our_turn(self) -> Iterator[None]:
+        """Keep other writers and forks out; where an error ends it, all that was not committed is undone."""
         if self._turns is None:
             self._turns = self._open_turns()
         with self._turns, self._in_use:
             try:
-                connection = self._connection or self._connect()
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                self._commit(connection)
+                yield
             except BaseException:
-                self._disconnect()  # which rolls back
+                self._disconnect()
                 raise
+
+    def _begin(self) -> apsw.Connection:
+        connection = self._connection or self._connect()
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
 
     def _commit(self, connection: apsw.Connection) -> None:
         try:
@@ -245,8 +255,10 @@ class Writer:
             if not self._more_to_purge and abs(now - self._purged) < _PURGE_EVERY:
                 return
             self._more_to_purge, self._purged = False, now
-            with self._transaction() as connection:
+            with self._our_turn():
+                connection = self._begin()
                 removed = purge(connection, now, _PURGE_STEP)
+                self._commit(connection)
             self._more_to_purge = removed == _PURGE_STEP
         except Exception:  # noqa: BLE001 - nobody waits for it, and a later step tries again
             self._more_to_purge = False
@@ -262,6 +274,7 @@ class Writer:
         return connection
 
     def _disconnect(self) -> None:
+        """Let go of the connection, and with it of a transaction that was not committed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(apsw.Error):
