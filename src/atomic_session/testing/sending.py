@@ -1,0 +1,34 @@
+"""Many commands at once, as the requests of an application send them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from ..commands import Answer, Command
+from ..dispatcher import Dispatcher
+from ..store import Store
+
+__all__ = ["PATIENCE", "dispatcher_of", "in_pieces", "send"]
+
+PATIENCE = 60.0
+"""Seconds that a case waits for one call: a busy machine is no finding."""
+
+
+def dispatcher_of(store: Store) -> Dispatcher:
+    """Return a dispatcher to an open *store*."""
+    return Dispatcher(store, PATIENCE)
+
+
+async def send(store: Store, commands: Iterable[Command]) -> list[Answer]:
+    """Give *store* all *commands* at the same time, those on one session in order; return the answers in order."""
+    dispatcher = dispatcher_of(store)
+    return list(await asyncio.gather(*[dispatcher.submit(command) for command in commands]))
+
+
+async def in_pieces(store: Store, commands: Sequence[Command]) -> list[Answer]:
+    """Give *store* all *commands* in batches, as large as it takes them."""
+    answers: list[Answer] = []
+    for start in range(0, len(commands), store.batch_size):
+        answers += await store.execute(commands[start : start + store.batch_size])
+    return answers
