@@ -16,10 +16,13 @@ from collections import deque
 from collections.abc import Sequence
 
 from .commands import Answer, Command, Load
-from .errors import OutcomeUnknown, StoreNotSet, StoreUnavailable
+from .errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
 from .store import Store
 
 __all__ = ["Dispatcher"]
+
+_FATES = (CorruptRecord, OutcomeUnknown, StoreUnavailable)
+"""What is raised to the one who asked, and is no answer."""
 
 
 class Dispatcher:
@@ -161,7 +164,9 @@ class _Queue:
                     await self._carry_out([item])
         else:
             for item, answer in zip(batch, answers, strict=True):
-                if not item.answer.done():
+                if isinstance(answer.error, _FATES):
+                    _fail([item], answer.error)
+                elif not item.answer.done():
                     item.answer.set_result(answer)
 
     async def _execute(self, commands: list[Command]) -> Sequence[Answer]:

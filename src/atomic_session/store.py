@@ -80,6 +80,9 @@ class Store(Protocol):
         """
         Carry out *commands* and return one answer each, in their order.
 
+        Where the commands of a batch have fates of their own, one may be answered REFUSED with
+        `CorruptRecord`, `StoreUnavailable` or `OutcomeUnknown`: the others are as answered.
+
         Raises:
             StoreUnavailable: none of them was applied.
             OutcomeUnknown: any of them may have been applied, or may be later.
