@@ -204,6 +204,19 @@ async def test_a_delta_that_no_longer_fits_sets_its_field_whole(any_site: Site) 
     assert session == {"log": ["a", "b"], "cart": {"x": 1, "y": 2}}
 
 
+async def test_only_the_field_that_no_longer_fits_is_set_whole(any_site: Site) -> None:
+    cookie, session = await _loaded(any_site, log=["a"], cart={"x": 1}, more={"m": 1})
+    await any_site.request(cookie).set("log", 7).set("cart.theirs", 2).set("more", 7)
+    session["log"].append("b")
+    session["cart"]["mine"] = 3
+    session["more"]["n"] = 2
+    await session.commit()
+
+    expected = {"log": ["a", "b"], "cart": {"x": 1, "theirs": 2, "mine": 3}, "more": {"m": 1, "n": 2}}
+    assert await any_site.stored(cookie) == expected
+    assert session == expected
+
+
 async def test_a_delta_that_no_longer_fits_does_not_keep_an_update_from_applying(any_site: Site) -> None:
     cookie, session = await _loaded(any_site, log=["a"], n=0)
     await any_site.request(cookie).set("log", 7)
@@ -426,27 +439,41 @@ async def test_a_field_that_is_too_large_stops_the_commit_and_changes_nothing() 
     assert await site.request(cookie).inc("n")
 
 
-async def test_a_delta_of_too_many_operators_sets_whole_fields_instead(any_site: Site) -> None:
-    cookie, session = await _loaded(any_site, d={"x": 1})
-    session["d"].update({f"k{i}": i for i in range(150)})
+async def test_a_delta_of_too_many_operators_sets_whole_fields_instead() -> None:
+    site = Site(limits=Limits(operators=10))
+    cookie, session = await _loaded(site, d={"x": 1}, e={"x": 1})
+    session["d"].update({f"k{i}": i for i in range(20)})
+    session["e"]["y"] = 2
     await session.commit()
 
-    assert len((await any_site.stored(cookie))["d"]) == 151
+    assert len((await site.stored(cookie))["d"]) == 21
+    assert (await site.stored(cookie))["e"] == {"x": 1, "y": 2}
 
 
-async def test_more_changed_fields_than_operators_are_refused(site: Site) -> None:
+async def test_more_changed_fields_than_operators_are_refused() -> None:
+    site = Site(limits=Limits(operators=10))
     cookie, session = await _loaded(site, a=1)
-    session.update({f"k{i}": i for i in range(101)})
+    session.update({f"k{i}": i for i in range(11)})
 
     with pytest.raises(LimitExceeded) as caught:
         await session.commit()
-    assert caught.value.limit == "operators"
+    assert (caught.value.limit, caught.value.maximum, caught.value.actual) == ("operators", 10, 11)
     assert await site.stored(cookie) == {"a": 1}
+
+
+async def test_an_update_and_a_delta_that_are_too_many_together_go_one_by_one() -> None:
+    site = Site(limits=Limits(operators=2))
+    cookie, session = await _loaded(site, a=1)
+    session.update(b=1, c=1)
+    await session.inc("a").inc("n")
+
+    assert await site.stored(cookie) == {"a": 2, "b": 1, "c": 1, "n": 1}
+    assert site.store.kinds == ["Load", "Update", "Update"]
 
 
 async def test_a_new_session_may_begin_with_any_number_of_fields(site: Site) -> None:
     session = site.request(None)
-    session.update({f"k{i}": i for i in range(150)})
+    session.update({f"k{i}": i for i in range(1_000)})
     await session.commit()
 
     assert site.store.kinds == ["Create"]
