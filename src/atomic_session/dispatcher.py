@@ -61,12 +61,13 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Complete what was accepted, then close the store.  A later command opens it again."""
-        self._ready = False
-        queue = self._queues.pop(asyncio.get_running_loop(), None)
+        queue = self._queues.get(asyncio.get_running_loop())
         if queue is not None:
             await queue.drained()
         if self._store is not None:
+            self._ready = False
             await self._store.close()
+            self._ready = False  # whoever opened it meanwhile found it open, and it is not any more
 
     async def submit(self, command: Command) -> Answer:
         """
@@ -79,15 +80,20 @@ class Dispatcher:
         store = self._store if self._ready else await self.open()
         if store is None:
             raise StoreNotSet
-        if store.lanes == 0:
+        if store.lanes:
+            return await self._queue().put(command)
+        try:
             return (await store.execute((command,)))[0]
-        return await self._queue().put(command)
+        except OutcomeUnknown as error:
+            raise _as_seen_by(command, error) from error
 
     def _queue(self) -> _Queue:
         loop = asyncio.get_running_loop()
         queue = self._queues.get(loop)
         if queue is None:
-            self._queues = {known: kept for known, kept in self._queues.items() if not known.is_closed()}
+            for other in list(self._queues):
+                if other.is_closed():
+                    self._queues.pop(other, None)  # another thread may have done so
             queue = self._queues[loop] = _Queue(self.store, self._timeout)
         return queue
 
@@ -115,9 +121,7 @@ class _Queue:
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append(_Waiting(command, answer))
         if len(self._lanes) < self._store.lanes:
-            lane = loop.create_task(self._run_lane())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            self._lanes.add(loop.create_task(self._run_lane()))
         return answer
 
     async def drained(self) -> None:
@@ -125,14 +129,17 @@ class _Queue:
             await asyncio.wait(self._lanes)
 
     async def _run_lane(self) -> None:
-        while batch := self._take():
-            ids = {item.command.id for item in batch}
-            self._under_way |= ids
-            try:
-                await self._carry_out(batch)
-            finally:
-                self._under_way -= ids
-            await asyncio.sleep(0)
+        try:
+            while batch := self._take():
+                ids = {item.command.id for item in batch}
+                self._under_way |= ids
+                try:
+                    await self._carry_out(batch)
+                finally:
+                    self._under_way -= ids
+                await asyncio.sleep(0)
+        finally:  # in the very step that found nothing to take: what is put next needs a lane of its own
+            self._lanes -= {asyncio.current_task()}
 
     def _take(self) -> list[_Waiting]:
         """Take what may leave now, the commands of one session beside each other and in order."""
@@ -172,9 +179,17 @@ class _Queue:
     async def _execute(self, commands: list[Command]) -> Sequence[Answer]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._store.execute(commands)
+                answers = await self._store.execute(commands)
         except TimeoutError as error:
             raise OutcomeUnknown(f"no answer within {self._timeout} s") from error
+        except asyncio.CancelledError as error:
+            lane = asyncio.current_task()
+            if lane is None or lane.cancelling():
+                raise
+            raise OutcomeUnknown("the store cancelled its own work") from error
+        if len(answers) != len(commands):
+            raise OutcomeUnknown(f"the store gave {len(answers)} answers to {len(commands)} commands")
+        return answers
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

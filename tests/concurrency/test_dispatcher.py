@@ -1,0 +1,543 @@
+"""What waits together leaves together, in order, and nothing that happens to one command happens to another."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+from tests.concurrency.stores import Barrier, LaneStore
+
+from atomic_session.commands import Answer, Command, Outcome
+from atomic_session.dispatcher import Dispatcher
+from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
+from atomic_session.operators import Inc, Push
+from atomic_session.store import Store
+from atomic_session.stores.memory import MemoryStore
+from atomic_session.testing.holder import Holder
+
+TIMEOUT = 30.0
+MOMENT = 0.01
+
+
+def inc(holder: Holder) -> Command:
+    return holder.update(Inc.of("n", 1))
+
+
+def push(holder: Holder, value: object) -> Command:
+    return holder.update(Push.of("log", [value]))
+
+
+async def begun(dispatcher: Dispatcher, count: int) -> list[Holder]:
+    """Create so many sessions, each in a batch of its own."""
+    holders = [Holder() for _ in range(count)]
+    for holder in holders:
+        await dispatcher.submit(holder.create({"n": 0, "log": []}))
+    return holders
+
+
+async def made(lanes: int = 1, batch_size: int = 100, sessions: int = 3) -> tuple[LaneStore, Dispatcher, list[Holder]]:
+    """Return a store that has forgotten the batches which began the sessions."""
+    store = LaneStore(lanes, batch_size)
+    dispatcher = Dispatcher(store, TIMEOUT)
+    holders = await begun(dispatcher, sessions)
+    store.batches.clear()
+    return store, dispatcher, holders
+
+
+def held(store: LaneStore) -> Barrier:
+    """Hold the store's batches back from now on."""
+    barrier = Barrier()
+    store.before = barrier
+    return barrier
+
+
+async def turns(count: int = 10) -> None:
+    """Let the event loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def count_of(dispatcher: Dispatcher, holder: Holder) -> object:
+    answer = await dispatcher.submit(holder.load())
+    return None if answer.data is None else answer.data["n"]
+
+
+# --- what leaves when
+
+
+async def test_what_is_asked_in_one_turn_leaves_in_one_batch() -> None:
+    store, dispatcher, holders = await made(sessions=10)
+
+    answers = await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
+
+    assert store.sizes == [10]
+    assert [answer.outcome for answer in answers] == [Outcome.DONE] * 10
+
+
+async def test_what_arrives_while_a_batch_is_under_way_forms_the_next() -> None:
+    store, dispatcher, holders = await made(sessions=6)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(holders[0])))]
+    await turns()
+    for holder in holders[1:]:
+        asked.append(asyncio.create_task(dispatcher.submit(inc(holder))))
+        await turns()
+    assert store.sizes == [1]
+
+    barrier.lift()
+    await asyncio.gather(*asked)
+
+    assert store.sizes == [1, 5]
+
+
+async def test_tasks_that_were_woken_together_leave_together_again() -> None:
+    store, dispatcher, holders = await made(sessions=20)
+
+    async def go(holder: Holder) -> None:
+        for _ in range(3):
+            await dispatcher.submit(inc(holder))
+
+    await asyncio.gather(*map(go, holders))
+
+    assert store.sizes == [20, 20, 20]
+
+
+async def test_a_batch_is_never_larger_than_the_store_takes() -> None:
+    store, dispatcher, holders = await made(batch_size=10, sessions=25)
+
+    await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
+
+    assert store.sizes == [10, 10, 5]
+
+
+async def test_the_commands_of_one_session_stand_beside_each_other_in_order() -> None:
+    store, dispatcher, (first, second, third) = await made()
+    commands = [inc(first), inc(second), push(first, 1), first.load(), third.load(), push(second, 2), first.destroy()]
+
+    await asyncio.gather(*map(dispatcher.submit, commands))
+
+    one, two, three, four, five, six, seven = commands
+    assert store.batches == [[one, three, four, seven, two, six, five]]
+
+
+async def test_each_command_gets_its_own_answer() -> None:
+    _, dispatcher, holders = await made(sessions=3)
+    commands = [push(holders[number % 3], number) for number in range(30)]
+
+    answers = await asyncio.gather(*map(dispatcher.submit, commands))
+
+    for number, answer in enumerate(answers):
+        assert answer.data is not None
+        assert answer.data["log"] == list(range(number % 3, number + 1, 3))
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+async def test_no_command_is_left_waiting_when_a_lane_ends(lanes: int) -> None:
+    """A lane that found nothing to take must not count as one that will look again."""
+    _, dispatcher, holders = await made(lanes, sessions=30)
+
+    async def go(holder: Holder, delay: int) -> Answer:
+        await turns(delay)
+        return await dispatcher.submit(inc(holder))
+
+    asked = [asyncio.create_task(go(holder, delay)) for delay, holder in enumerate(holders)]
+    done, waiting = await asyncio.wait(asked, timeout=2)
+
+    assert len(done) == 30
+    assert not waiting
+
+
+# --- lanes
+
+
+async def test_a_second_lane_leaves_while_the_first_is_under_way() -> None:
+    store, dispatcher, (first, second, third) = await made(lanes=2)
+    barrier = held(store)
+    asked = []
+    for holder in (first, second, third):
+        asked.append(asyncio.create_task(dispatcher.submit(inc(holder))))
+        await turns()
+
+    assert [[command.id for command in batch] for batch in store.under_way] == [[first.id], [second.id]]
+    barrier.lift()
+    await asyncio.gather(*asked)
+    assert store.sizes == [1, 1, 1]
+
+
+async def test_a_session_is_never_in_two_lanes() -> None:
+    store, dispatcher, (first, second, _) = await made(lanes=2)
+    barrier = held(store)
+    asked = []
+    for command in (push(first, 1), push(first, 2), push(second, 1), push(first, 3)):
+        asked.append(asyncio.create_task(dispatcher.submit(command)))
+        await turns()
+
+    assert [[command.id for command in batch] for batch in store.under_way] == [[first.id], [second.id]]
+    barrier.let_one()
+    await turns()
+    assert [[command.id for command in batch] for batch in store.under_way] == [[second.id], [first.id, first.id]]
+    barrier.lift()
+    answers = await asyncio.gather(*asked)
+    assert answers[3].data == {"n": 0, "log": [1, 2, 3]}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 100])
+async def test_the_commands_of_each_session_are_carried_out_in_order(lanes: int, batch_size: int) -> None:
+    store, dispatcher, holders = await made(lanes, batch_size, sessions=5)
+    seen: list[set[str]] = []
+
+    async def uneven(commands: Sequence[Command]) -> None:
+        ids = [{command.id for command in batch} for batch in store.under_way]
+        seen.append(set.intersection(*ids) if len(ids) > 1 else set())
+        await turns(len(commands) * 7 % 5)
+
+    store.before = uneven
+    asked = []
+    for number in range(200):
+        asked.append(asyncio.create_task(dispatcher.submit(push(holders[number * number % 5], number))))
+        if number % 13 == 0:
+            await turns(number % 4)
+    await asyncio.gather(*asked)
+
+    assert not any(seen)
+    for place, holder in enumerate(holders):
+        answer = await dispatcher.submit(holder.load())
+        assert answer.data is not None
+        assert answer.data["log"] == [number for number in range(200) if number * number % 5 == place]
+
+
+async def test_a_store_without_lanes_is_given_each_command_at_once() -> None:
+    store, dispatcher, (first, second, _) = await made(lanes=0)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(command)) for command in (inc(first), inc(first), inc(second))]
+    await turns()
+
+    assert [len(batch) for batch in store.under_way] == [1, 1, 1]
+    barrier.lift()
+    assert [answer.outcome for answer in await asyncio.gather(*asked)] == [Outcome.DONE] * 3
+
+
+# --- cancellation
+
+
+async def test_a_command_that_is_cancelled_before_it_leaves_never_leaves() -> None:
+    store, dispatcher, (first, second, third) = await made()
+    barrier = held(store)
+    blocker = asyncio.create_task(dispatcher.submit(inc(first)))
+    await turns()
+    waiting = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second, third, second)]
+    await turns()
+    waiting[1].cancel()
+
+    barrier.lift()
+    results = await asyncio.gather(blocker, *waiting, return_exceptions=True)
+
+    assert isinstance(results[2], asyncio.CancelledError)
+    assert store.sizes == [1, 3]
+    assert [await count_of(dispatcher, holder) for holder in (first, second, third)] == [2, 1, 1]
+
+
+async def test_nothing_leaves_where_all_that_waited_was_cancelled() -> None:
+    store, dispatcher, (first, *_) = await made()
+    asked = asyncio.create_task(dispatcher.submit(inc(first)))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await turns()
+
+    assert store.sizes == []
+    assert await count_of(dispatcher, first) == 0
+
+
+async def test_a_command_that_is_cancelled_under_way_harms_nobody() -> None:
+    store, dispatcher, (first, second, third) = await made()
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second, third)]
+    await turns()
+    asked[1].cancel()
+    await turns()
+    barrier.lift()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert isinstance(results[1], asyncio.CancelledError)
+    assert isinstance(results[0], Answer)
+    assert isinstance(results[2], Answer)
+    assert [await count_of(dispatcher, holder) for holder in (first, second, third)] == [1, 1, 1]
+
+
+async def test_a_store_that_cancels_itself_leaves_nobody_waiting() -> None:
+    store, dispatcher, (first, *_) = await made()
+
+    async def give_up(commands: Sequence[Command]) -> None:
+        raise asyncio.CancelledError
+
+    store.before = give_up
+    with pytest.raises(OutcomeUnknown):
+        await asyncio.wait_for(dispatcher.submit(inc(first)), 2)
+    store.before = None
+    assert (await dispatcher.submit(inc(first))).outcome is Outcome.DONE
+
+
+# --- failures
+
+
+async def test_a_poisoned_batch_is_run_again_one_by_one() -> None:
+    store, dispatcher, (first, second, third) = await made()
+    store.poison.add(second.id)
+    commands = [inc(first), inc(second), inc(third)]
+
+    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+
+    assert store.batches == [commands, [commands[0]], [commands[1]], [commands[2]]]
+    assert isinstance(results[1], CorruptRecord)
+    store.poison.clear()
+    assert [await count_of(dispatcher, holder) for holder in (first, second, third)] == [1, 0, 1]
+
+
+async def test_a_poisoned_command_alone_is_not_run_again() -> None:
+    store, dispatcher, (first, *_) = await made()
+    store.poison.add(first.id)
+
+    with pytest.raises(CorruptRecord):
+        await dispatcher.submit(inc(first))
+
+    assert store.sizes == [1]
+
+
+@pytest.mark.parametrize("kind", [StoreUnavailable, OutcomeUnknown])
+async def test_a_batch_that_fails_as_a_whole_fails_for_each_and_is_not_run_again(
+    kind: type[StoreUnavailable | OutcomeUnknown],
+) -> None:
+    store, dispatcher, (first, second, third) = await made()
+
+    async def fail(commands: Sequence[Command]) -> None:
+        raise kind("the wire is cut")
+
+    store.before = fail
+    commands = [inc(first), second.load(), third.destroy()]
+    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+
+    assert store.sizes == [3]
+    assert [type(result) for result in results] == [kind, StoreUnavailable, kind]
+    assert len({id(result) for result in results}) == 3
+    for result in results:
+        assert isinstance(result, StoreUnavailable | OutcomeUnknown)
+        assert result.reason == "the wire is cut"
+        assert isinstance(result.__cause__, kind)
+
+
+@pytest.mark.parametrize("lanes", [0, 1])
+async def test_a_load_has_no_outcome_that_could_be_unknown(lanes: int) -> None:
+    store, dispatcher, (first, *_) = await made(lanes)
+
+    async def fail(commands: Sequence[Command]) -> None:
+        raise OutcomeUnknown("the wire is cut")
+
+    store.before = fail
+    with pytest.raises(StoreUnavailable, match="the wire is cut"):
+        await dispatcher.submit(first.load())
+    with pytest.raises(OutcomeUnknown, match="the wire is cut"):
+        await dispatcher.submit(inc(first))
+
+
+@pytest.mark.parametrize("surplus", [-1, 1])
+async def test_a_store_that_miscounts_its_answers_leaves_nobody_waiting(surplus: int) -> None:
+    store, dispatcher, (first, second, _) = await made()
+    execute = store.execute
+
+    async def miscount(commands: Sequence[Command]) -> Sequence[Answer]:
+        answers = list(await execute(commands))
+        return answers[:surplus] if surplus < 0 else [*answers, answers[0]]
+
+    store.execute = miscount  # type: ignore[method-assign]
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second)]
+    await asyncio.wait(asked, timeout=2)
+
+    assert [type(task.exception()) for task in asked if task.done()] == [OutcomeUnknown, OutcomeUnknown]
+
+
+# --- timeouts
+
+
+async def test_a_batch_that_takes_too_long_has_an_unknown_outcome_but_for_its_loads() -> None:
+    store, _, (first, second, third) = await made()
+    dispatcher = Dispatcher(store, MOMENT)
+    barrier = held(store)
+    commands = [inc(first), second.load(), third.destroy()]
+
+    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+
+    assert [type(result) for result in results] == [OutcomeUnknown, StoreUnavailable, OutcomeUnknown]
+    assert not store.under_way
+    barrier.lift()
+    assert (await dispatcher.submit(inc(first))).outcome is Outcome.DONE
+
+
+async def test_a_lane_that_was_held_up_goes_on_with_what_waited() -> None:
+    store, _, (first, second, _) = await made()
+    dispatcher = Dispatcher(store, MOMENT)
+    barrier = held(store)
+    late = asyncio.create_task(dispatcher.submit(inc(first)))
+    await turns()
+    waiting = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second)]
+
+    with pytest.raises(OutcomeUnknown):
+        await late
+    barrier.lift()
+
+    assert [answer.outcome for answer in await asyncio.gather(*waiting)] == [Outcome.DONE] * 2
+    assert store.sizes == [1, 2]
+
+
+# --- several event loops
+
+
+def test_one_event_loop_may_follow_another() -> None:
+    store = LaneStore(lanes=2)
+    dispatcher = Dispatcher(store, TIMEOUT)
+    holders = asyncio.run(begun(dispatcher, 2))
+
+    async def go() -> list[Answer]:
+        return list(await asyncio.gather(*[dispatcher.submit(inc(holders[number % 2])) for number in range(10)]))
+
+    for number in range(1, 4):
+        answers = asyncio.run(go())
+        assert answers[-1].data is not None
+        assert answers[-1].data["n"] == 5 * number
+    assert store.opened == 1
+
+
+def test_a_loop_that_was_closed_in_the_middle_of_a_batch_holds_up_no_other() -> None:
+    store = LaneStore()
+    dispatcher = Dispatcher(store, TIMEOUT)
+    (holder,) = asyncio.run(begun(dispatcher, 1))
+    barrier = held(store)
+
+    async def leave_behind() -> None:
+        asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for _ in range(3)]
+        await turns()
+        assert not any(task.done() for task in asked)
+
+    asyncio.run(leave_behind())
+    barrier.lift()
+
+    assert asyncio.run(count_of(dispatcher, holder)) == 0
+
+
+@pytest.mark.parametrize("store", [MemoryStore(), LaneStore(batch_size=10_000)], ids=["no lanes", "one lane"])
+def test_event_loops_in_several_threads_share_a_dispatcher(store: Store) -> None:
+    dispatcher = Dispatcher(store, TIMEOUT)
+    holders = asyncio.run(begun(dispatcher, 4))
+    counts: dict[str, object] = {}
+
+    async def go(holder: Holder) -> None:
+        for _ in range(20):
+            await asyncio.gather(*[dispatcher.submit(inc(holder)) for _ in range(5)])
+        counts[holder.id] = await count_of(dispatcher, holder)
+
+    threads = [threading.Thread(target=lambda holder: asyncio.run(go(holder)), args=(holder,)) for holder in holders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+
+    assert counts == {holder.id: 100 for holder in holders}
+
+
+# --- the store's life
+
+
+async def test_a_dispatcher_without_a_store_says_so() -> None:
+    dispatcher = Dispatcher(None, TIMEOUT)
+    for attempt in (dispatcher.open(), dispatcher.submit(Holder().load())):
+        with pytest.raises(StoreNotSet):
+            await attempt
+    with pytest.raises(StoreNotSet):
+        _ = dispatcher.store
+    await dispatcher.close()
+
+
+async def test_the_store_can_be_set_until_it_is_used() -> None:
+    first, second = LaneStore(), LaneStore()
+    dispatcher = Dispatcher(None, TIMEOUT)
+    dispatcher.store = first
+    dispatcher.store = second
+    await dispatcher.submit(Holder().load())
+
+    with pytest.raises(RuntimeError, match="in use"):
+        dispatcher.store = first
+    assert (first.opened, second.opened) == (0, 1)
+
+
+async def test_the_first_command_opens_the_store() -> None:
+    store = LaneStore()
+    dispatcher = Dispatcher(store, TIMEOUT)
+
+    await asyncio.gather(*[dispatcher.submit(Holder().load()) for _ in range(20)])
+    await dispatcher.open()
+
+    assert store.is_open
+    assert store.opened == 1
+
+
+async def test_a_store_that_could_not_be_opened_is_tried_again() -> None:
+    class Reluctant(LaneStore):
+        async def open(self) -> None:
+            await super().open()
+            if self.opened == 1:
+                self.is_open = False
+                raise StoreUnavailable("not yet")
+
+    dispatcher = Dispatcher(Reluctant(), TIMEOUT)
+    with pytest.raises(StoreUnavailable):
+        await dispatcher.submit(Holder().load())
+
+    assert (await dispatcher.submit(Holder().load())).outcome is Outcome.ABSENT
+
+
+async def test_closing_completes_what_was_accepted_and_then_closes_the_store() -> None:
+    store, dispatcher, (first, second, _) = await made(batch_size=2)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second) * 5]
+    await turns()
+    closing = asyncio.create_task(dispatcher.close())
+    await turns()
+    assert not closing.done()
+
+    barrier.lift()
+    await closing
+
+    assert not store.is_open
+    assert [task.result().outcome for task in asked] == [Outcome.DONE] * 10
+    assert store.sizes == [2] * 5
+
+
+async def test_a_command_after_closing_opens_the_store_again() -> None:
+    store, dispatcher, (first, *_) = await made()
+    await dispatcher.close()
+    await dispatcher.close()
+
+    assert await count_of(dispatcher, first) == 0
+    assert store.opened == 2
+
+
+async def test_commands_that_come_while_closing_never_reach_a_closed_store() -> None:
+    store, dispatcher, (first, second, _) = await made()
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(first)))]
+    await turns()
+    closing = asyncio.create_task(dispatcher.close())
+    await turns()
+    asked += [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second)]
+    await turns()
+    ids = [command.id for batch in store.under_way for command in batch]
+    assert len(ids) == len(set(ids))
+
+    barrier.lift()
+    await closing
+    await turns()
+
+    assert [(await task).outcome for task in asked] == [Outcome.DONE] * 3
+    assert [await count_of(dispatcher, holder) for holder in (first, second)] == [2, 1]
