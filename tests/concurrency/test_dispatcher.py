@@ -11,7 +11,7 @@ from tests.concurrency.stores import Barrier, LaneStore
 
 from atomic_session.commands import Answer, Command, Outcome
 from atomic_session.dispatcher import Dispatcher
-from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
+from atomic_session.errors import AtomicSessionError, CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
 from atomic_session.operators import Inc, Push
 from atomic_session.store import Store
 from atomic_session.stores.memory import MemoryStore
@@ -340,6 +340,34 @@ async def test_a_load_has_no_outcome_that_could_be_unknown(lanes: int) -> None:
         await dispatcher.submit(first.load())
     with pytest.raises(OutcomeUnknown, match="the wire is cut"):
         await dispatcher.submit(inc(first))
+
+
+@pytest.mark.parametrize("lanes", [0, 1])
+@pytest.mark.parametrize(
+    ("fate", "told_to_a_load"),
+    [
+        (CorruptRecord("id", "it is spoilt"), CorruptRecord),
+        (StoreUnavailable("its node is down"), StoreUnavailable),
+        (OutcomeUnknown("its node is silent"), StoreUnavailable),
+    ],
+)
+async def test_one_command_of_a_batch_may_have_a_fate_of_its_own(
+    lanes: int, fate: AtomicSessionError, told_to_a_load: type[AtomicSessionError]
+) -> None:
+    store, dispatcher, (first, second, third) = await made(lanes)
+    execute = store.execute
+
+    async def strike(commands: Sequence[Command]) -> Sequence[Answer]:
+        struck = Answer(Outcome.REFUSED, error=fate)
+        answers = await execute(commands)
+        return [struck if command.id == second.id else answers[at] for at, command in enumerate(commands)]
+
+    store.execute = strike  # type: ignore[method-assign]
+    commands = [inc(first), inc(second), second.load(), inc(third)]
+    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+
+    assert [type(result) for result in results] == [Answer, type(fate), told_to_a_load, Answer]
+    assert store.sizes == ([4] if lanes else [1, 1, 1, 1])
 
 
 @pytest.mark.parametrize("surplus", [-1, 1])

@@ -194,7 +194,7 @@ async def corrupt_records_are_left_alone_and_can_be_ended(harness: Harness) -> N
         holder.load(),
     ):
         try:
-            answer = await ask(store, command)
+            answer = await dispatcher.submit(command)
         except CorruptRecord as error:
             check_equal(error.session_id, holder.id, "the session that the error names")
         else:
