@@ -187,6 +187,7 @@ async def corrupt_records_are_left_alone_and_can_be_ended(harness: Harness) -> N
     store = await harness.make()
     holder = await started(store, {"n": 0}, owner="alice")
     await corrupt(harness, holder.id)
+    dispatcher = dispatcher_of(store)
     for command in (
         holder.load(),
         holder.update(Set.of("n", 1)),
