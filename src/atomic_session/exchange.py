@@ -58,8 +58,14 @@ class Exchange:
         return tracker.loaded
 
     async def load(self, view: dict[str, Any], *, fresh: bool) -> None:
-        if self.settle(view) and not self.link.stale and not fresh:
+        link = self.link
+        if self.settle(view) and not link.stale and not fresh:
             return
+        if not self._turn.locked() and link.token is not None and link.gone is None:
+            answer = link.load_at_once()
+            if answer is not None:
+                self._take_load(view, answer)
+                return
         async with self._turn:
             if not self.settle(view) or self.link.stale or fresh:
                 await self._fetch(view)
@@ -147,13 +153,17 @@ class Exchange:
     async def _fetch(self, view: dict[str, Any]) -> None:
         link = self.link
         if link.token is not None and link.gone is None:
-            answer = await link.load()
-            if answer.data is None and self.tracker.is_changed(view):
-                emit("delta_dropped", link.id)
-            if answer.data is None:  # it is gone, or there was none
-                self._forget(view)
-            self._take_over(view, answer, None)
+            self._take_load(view, await link.load())
         self.settle(view)
+
+    def _take_load(self, view: dict[str, Any], answer: Answer) -> None:
+        if answer.data is None:  # it is gone, or there was none
+            if self.tracker.is_changed(view):
+                emit("delta_dropped", self.link.id)
+            self._forget(view)
+        else:
+            self._take_over(view, answer, None)
+            self.settle(view)
 
     def _take_over(self, view: dict[str, Any], answer: Answer, names: frozenset[str] | None) -> None:
         """Bring *view* up to date with the fields *names* (None: all) of an answer that has data."""

@@ -92,6 +92,20 @@ class Link:
 
     # The commands; but for `create` they are for a session that has a token and is not gone.
 
+    def load_at_once(self) -> Answer | None:
+        """Load without waiting, if the store can; else nothing was done."""
+        token, settings = self._key, self._settings
+        command = commands.Load(token.id, token.digest, settings.clock(), settings.lifetimes)
+        try:
+            answer = self._dispatcher.load_at_once(command)
+        except (CorruptRecord, StoreUnavailable) as error:
+            self._note_failure(command, error)
+            raise
+        if answer is not None:
+            self.stale = False
+            self._note(answer)
+        return answer
+
     async def load(self) -> Answer:
         token, settings = self._key, self._settings
         answer = await self._submit(commands.Load(token.id, token.digest, settings.clock(), settings.lifetimes))
@@ -172,16 +186,22 @@ class Link:
             self.stale = self.token is not None
             raise
         except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
-            self.stale = self.token is not None and (self.stale or isinstance(error, OutcomeUnknown))
-            emit(_EVENTS[type(error)], command.id)
+            self._note_failure(command, error)
             raise
+        self._note(answer)
+        return answer
+
+    def _note_failure(self, command: Command, error: CorruptRecord | OutcomeUnknown | StoreUnavailable) -> None:
+        self.stale = self.token is not None and (self.stale or isinstance(error, OutcomeUnknown))
+        emit(_EVENTS[type(error)], command.id)
+
+    def _note(self, answer: Answer) -> None:
         if answer.record is not None:
             self.record = answer.record
         if answer.outcome is Outcome.DONE:
             self._renew_cookie(answer)
         elif answer.outcome in _OVER and self.token is not None:
             self._find_over(answer.outcome)
-        return answer
 
     def _renew_cookie(self, answer: Answer) -> None:
         if self.started or answer.record is None:

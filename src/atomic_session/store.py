@@ -20,10 +20,10 @@ from typing import Protocol
 import msgspec
 
 from .clock import Instant
-from .commands import Answer, Command
+from .commands import Answer, Command, Load
 from .record import Record
 
-__all__ = ["SessionInfo", "Store"]
+__all__ = ["AtOnce", "SessionInfo", "Store"]
 
 
 class SessionInfo(msgspec.Struct, frozen=True):
@@ -42,6 +42,19 @@ class SessionInfo(msgspec.Struct, frozen=True):
     def of(cls, record: Record) -> SessionInfo:
         """Return what may be seen of *record*."""
         return cls(record.id, record.created, record.last_used, record.idle_deadline)
+
+
+class AtOnce(Protocol):
+    """What a store may do besides, where reading takes microseconds: answer a load without waiting."""
+
+    def load_at_once(self, command: Load) -> Answer | None:
+        """
+        Answer *command* as `execute` would, or return None where that takes a wait.
+
+        Raises:
+            StoreUnavailable, CorruptRecord: as `execute` does.
+        """
+        ...
 
 
 class Store(Protocol):

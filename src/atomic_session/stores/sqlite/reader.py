@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import apsw
 
@@ -15,6 +15,7 @@ from .database import Stopped, connect
 __all__ = ["Reader"]
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 class Reader:
@@ -30,7 +31,7 @@ class Reader:
         self._in_use = threading.Lock()
         self._stopped = False
 
-    def run(self, work: Callable[[apsw.Connection], Result]) -> Result:
+    def run(self, work: Callable[[apsw.Connection, *Arguments], Result], *arguments: *Arguments) -> Result:
         """
         Return what *work* reads.
 
@@ -44,7 +45,7 @@ class Reader:
                 raise Stopped
             if self._connection is None:
                 self._connection = connect(self._path, busy_timeout=0)
-            return work(self._connection)
+            return work(self._connection, *arguments)
 
     def stop(self) -> None:
         """Let go of the file for good."""

@@ -114,6 +114,20 @@ class SQLiteStore:
             return (await self._load(commands[0]),)
         return await self._carry_out(commands)
 
+    def load_at_once(self, command: Load) -> Answer | None:
+        """Answer on the calling thread; None where the file is busy or closed, or the session is to be renewed."""
+        file = self._file
+        if file is None or not file.ready:
+            return None
+        try:
+            stored = file.reader.run(rows.read, command.id)
+        except (Stopped, apsw.BusyError):
+            return None
+        except apsw.Error as error:
+            raise unavailable(self._path, error) from error
+        after, answer = perform(command, stored, self._limits)
+        return answer if after is stored else None
+
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         live = await self._read(partial(rows.live_of, owner=owner, now=now), now)
         return [SessionInfo.of(record) for record in live]
