@@ -32,7 +32,7 @@ def test_the_ten_lines_run_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "my_store.py").write_text(STORE, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")  # the project's own settings stay out of it
 
-    command = [sys.executable, "-m", "pytest", "-o", "asyncio_mode=auto", "-k", "live_sessions or two_stores"]
+    command = [sys.executable, "-m", "pytest", "-o", "asyncio_mode=auto", "-k", "live_sessions_take or two_stores"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
 
     assert result.returncode == 0, result.stdout + result.stderr
