@@ -38,6 +38,7 @@ FAULTS: dict[type[Broken], tuple[str, ...]] = {
     broken.ReadsItsOwnClock: ("idle_sessions_end_at_their_deadline", "nothing_is_written_after_expiry"),
     broken.Overwrites: ("creation_never_overwrites", "one_of_many_creations_wins"),
     broken.AnswersTooLittle: ("updates_answer_all_data_to_who_does_not_know_it",),
+    broken.GivesStaleText: ("updates_answer_all_data_to_who_does_not_know_it", "replacements_answer_all_data"),
     broken.TakesNoneForMissing: ("taken_values_are_answered_once",),
     broken.CountsRevAtTouch: ("rev_counts_changes_of_data",),
     broken.SharesItsAnswers: ("answers_are_the_receivers_own",),

@@ -193,6 +193,17 @@ class AnswersTooLittle(Broken):
         return msgspec.structs.replace(answer, data=data, whole=False)
 
 
+class GivesStaleText(Broken):
+    """Answers with the new data, and with the text of the old."""
+
+    def _before(self, command: Command, kept: Stored, rows: Rows) -> Command:
+        self._stale = kept.raw
+        return command
+
+    def _after(self, command: Command, answer: Answer, kept: Stored, rows: Rows) -> Answer:
+        return msgspec.structs.replace(answer, raw=self._stale) if type(command) is Update and answer.whole else answer
+
+
 class TakesNoneForMissing(Broken):
     def _after(self, command: Command, answer: Answer, kept: Stored, rows: Rows) -> Answer:
         return msgspec.structs.replace(answer, taken=None if answer.taken is MISSING else answer.taken)

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..commands import Answer, Outcome
 from ..errors import AtomicSessionError
-from ..values import same
+from ..values import encode, same
 
-__all__ = ["check", "check_data", "check_equal", "check_error", "check_outcome", "check_outcomes"]
+__all__ = ["check", "check_data", "check_equal", "check_error", "check_outcome", "check_outcomes", "check_sound"]
 
 
 def check(truth: object, message: str) -> None:
@@ -44,6 +44,17 @@ def check_outcomes(answers: Sequence[Answer], expected: Sequence[Outcome], what:
     """Fail unless there is one answer for each expected outcome, in this order."""
     found = [answer.outcome.name for answer in answers]
     check_equal(found, [outcome.name for outcome in expected], what)
+
+
+def check_sound(answer: Answer) -> Answer:
+    """Fail where an answer contradicts itself; return it."""
+    what = f"an answer {answer.outcome.name}"
+    check((answer.error is not None) == (answer.outcome is Outcome.REFUSED), f"{what} has the error {answer.error!r}")
+    check(answer.data is not None or not answer.whole, f"{what} has all data, and none")
+    if answer.raw is not None:
+        check(answer.whole and answer.data is not None, f"{what} has a text, and not all data")
+        check_equal(answer.raw, encode(answer.data), f"{what}: the text of its data")
+    return answer
 
 
 def check_error(actual: BaseException | None, expected: AtomicSessionError, what: str) -> None:

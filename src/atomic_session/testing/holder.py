@@ -13,6 +13,7 @@ from ..record import Lifetimes, new_record
 from ..store import Store
 from ..token import Token, new_token, renew_token
 from ..values import Value, check_value
+from .checks import check_sound
 
 __all__ = ["HOUR", "LIFETIMES", "MINUTE", "NOW", "Holder", "ask", "clean", "joined", "started"]
 
@@ -93,7 +94,7 @@ def clean(data: Mapping[str, Any]) -> dict[str, Value]:
 async def ask(store: Store, command: Command) -> Answer:
     """Give *store* one command, alone."""
     (answer,) = await store.execute((command,))
-    return answer
+    return check_sound(answer)
 
 
 async def started(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from ..commands import Answer, Command
 from ..dispatcher import Dispatcher
 from ..store import Store
+from .checks import check_sound
 
 __all__ = ["PATIENCE", "dispatcher_of", "in_pieces", "send"]
 
@@ -23,7 +24,7 @@ def dispatcher_of(store: Store) -> Dispatcher:
 async def send(store: Store, commands: Iterable[Command]) -> list[Answer]:
     """Give *store* all *commands* at the same time, those on one session in order; return the answers in order."""
     dispatcher = dispatcher_of(store)
-    return list(await asyncio.gather(*[dispatcher.submit(command) for command in commands]))
+    return [check_sound(answer) for answer in await asyncio.gather(*map(dispatcher.submit, commands))]
 
 
 async def in_pieces(store: Store, commands: Sequence[Command]) -> list[Answer]:
@@ -31,4 +32,4 @@ async def in_pieces(store: Store, commands: Sequence[Command]) -> list[Answer]:
     answers: list[Answer] = []
     for start in range(0, len(commands), store.batch_size):
         answers += await store.execute(commands[start : start + store.batch_size])
-    return answers
+    return [check_sound(answer) for answer in answers]
