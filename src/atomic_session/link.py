@@ -8,7 +8,8 @@ Rule 2: a session that is gone stays gone for this request, and its cookie is le
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
+from collections.abc import Coroutine
+from typing import Any, NoReturn
 
 from . import commands
 from .commands import Answer, Command, Login, Outcome
@@ -112,10 +113,10 @@ class Link:
         self.stale = False
         return answer
 
-    async def update(self, update: Update, known_rev: int | None) -> Answer:
+    def update(self, update: Update, known_rev: int | None) -> Coroutine[Any, Any, Answer]:
         token, settings = self._key, self._settings
         now = settings.clock()
-        return await self._submit(commands.Update(token.id, token.digest, now, settings.lifetimes, update, known_rev))
+        return self._submit(commands.Update(token.id, token.digest, now, settings.lifetimes, update, known_rev))
 
     async def touch(self, max_age: int | None) -> None:
         token, settings = self._key, self._settings

@@ -25,8 +25,9 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
 from . import forks, rows
 from .database import Durability, Stopped, unavailable
+from .jobs import Work
 from .reader import Reader
-from .writer import Work, Writer
+from .writer import Writer
 
 __all__ = ["SQLiteStore"]
 
@@ -110,9 +111,11 @@ class SQLiteStore:
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
         if not commands:
             return ()
-        if len(commands) == 1 and type(commands[0]) is Load:
-            return (await self._load(commands[0]),)
-        return await self._carry_out(commands)
+        first = commands[0]
+        if len(commands) == 1 and type(first) is Load:
+            return (await self._load(first),)
+        answers: list[Answer] = await self._write(self._carrying_out(commands), first.now)
+        return answers
 
     def load_at_once(self, command: Load) -> Answer | None:
         """Answer on the calling thread; None where the file is busy or closed, or the session is to be renewed."""
@@ -147,14 +150,13 @@ class SQLiteStore:
         if stored is None or after is stored:
             return answer
         try:
-            return (await self._carry_out((command,)))[0]
+            renewed: list[Answer] = await self._write(self._carrying_out((command,)), command.now)
         except (StoreUnavailable, OutcomeUnknown):
             return msgspec.structs.replace(answer, record=stored.record, renewed=False)
+        return renewed[0]
 
-    async def _carry_out(self, commands: Sequence[Command]) -> list[Answer]:
-        work = partial(rows.carry_out, commands=commands, limits=self._limits)
-        answers: list[Answer] = await self._write(work, commands[0].now)
-        return answers
+    def _carrying_out(self, commands: Sequence[Command]) -> Work:
+        return partial(rows.carry_out, commands=commands, limits=self._limits)
 
     async def _read(self, work: Work, now: Instant) -> Any:
         while True:
@@ -170,16 +172,19 @@ class SQLiteStore:
 
     async def _write(self, work: Work, now: Instant) -> Any:
         while True:
-            file = await self._opened()
+            file = self._file
+            if file is None or not file.ready:
+                file = await self._opened()
             with contextlib.suppress(Stopped):
-                return await file.writer.run(work, now)
+                future = file.writer.submit(work, now)
+                return await future
 
     async def _opened(self) -> _File:
         """Return the open file, opening it where nobody did, or where it was closed."""
         while (file := self._file) is None or not file.ready:
             file = self._start()
             try:
-                await file.writer.run(_nothing, 0)  # the first transaction creates what is missing
+                await file.writer.submit(_nothing, 0)  # the first transaction creates what is missing
             except Stopped:
                 continue
             except OutcomeUnknown as error:
@@ -233,8 +238,9 @@ class _File:
         self.ready = False
 
     def stop(self) -> None:
-        """Complete what was accepted, then let go.  Blocks."""
+        """Complete what was accepted, then let go.  Blocks; at most for the timeout."""
         self.writer.stop()
+        self.writer.join()
         self.reader.stop()
 
     def before_fork(self) -> None:

@@ -16,21 +16,20 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import apsw
 
 from ...clock import Clock, Instant
-from ...errors import OutcomeUnknown, StoreUnavailable
+from ...errors import OutcomeUnknown
 from .database import Durability, Stopped, connect, prepare, unavailable
+from .jobs import Job, Watch, Work
 from .rows import purge
 from .turns import Turns
 
-__all__ = ["Work", "Writer"]
-
-Work: TypeAlias = Callable[[apsw.Connection], Any]
+__all__ = ["Writer"]
 
 _BATCH = 512
 _PURGE_EVERY = 60_000
@@ -41,42 +40,6 @@ _PURGE_STEP = 200
 _NOT_COMMITTED = (apsw.FullError, apsw.BusyError)
 
 
-class _Job:
-    """One piece of work, and the future in whose loop somebody waits for it."""
-
-    __slots__ = ("future", "loop", "now", "outcome", "ticket", "work")
-
-    def __init__(self, work: Work, now: Instant, loop: asyncio.AbstractEventLoop) -> None:
-        self.work = work
-        self.now = now
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.ticket = [True]
-        self.outcome: Any = None
-
-    def claim(self) -> bool:
-        """Say whether the caller is the first to ask: then the job is its own to do or to drop."""
-        try:
-            return self.ticket.pop()
-        except IndexError:
-            return False
-
-    def expire(self) -> None:
-        """Tell who waits that it took too long, and whether it can still happen."""
-        if not self.future.done():
-            late = StoreUnavailable("it was busy for too long") if self.claim() else OutcomeUnknown("no answer in time")
-            self.future.set_exception(late)
-
-    def settle(self) -> None:
-        """Hand over the outcome, in the loop of whoever waits."""
-        if self.future.done():
-            return
-        if isinstance(self.outcome, Exception):
-            self.future.set_exception(self.outcome)
-        else:
-            self.future.set_result(self.outcome)
-
-
 class Writer:
     """Run jobs for *path* on a thread of its own, each answered within *timeout* seconds."""
 
@@ -85,7 +48,8 @@ class Writer:
         self._durability: Durability = durability
         self._timeout = timeout
         self._clock = clock
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
         self._stopped = False
         self._turns: Turns | None = None
         self._connection: apsw.Connection | None = None
@@ -96,32 +60,38 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name=f"atomic-session {path.name}", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Work, now: Instant) -> Any:
+    def submit(self, work: Work, now: Instant) -> asyncio.Future[Any]:
         """
-        Do *work* inside a transaction and return its result once that is durable.
+        Do *work* inside a transaction; the future has its result once that is durable.
+
+        It ends in `StoreUnavailable` where the work was not done, in `OutcomeUnknown` where it may
+        have been done, or may be later.  Cancelled while the work waits, it withdraws it.
 
         Raises:
             Stopped: it was not done, and never will be.
-            StoreUnavailable: it was not done.
-            OutcomeUnknown: it may have been done, or may be later.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(work, now, loop)
-        timer = loop.call_later(self._timeout, job.expire)
+        job = Job(work, now, loop)
+        (self._watches.get(loop) or self._watch(loop)).add(job)
         self._jobs.put(job)
-        try:
-            if self._stopped and job.claim():
-                raise Stopped
-            return await job.future
-        except asyncio.CancelledError:
-            job.claim()  # withdrawn, if it has not left yet
-            raise
-        finally:
-            timer.cancel()
+        if self._stopped and job.claim():
+            job.future.cancel()
+            raise Stopped
+        return job.future
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> Watch:
+        """Begin to watch *loop*; those that are closed are forgotten."""
+        watches = {known: watch for known, watch in self._watches.items() if not known.is_closed()}
+        watch = watches[loop] = Watch(loop, self._timeout)
+        self._watches = watches
+        return watch
 
     def stop(self) -> None:
-        """Complete what was accepted, then let go of the file.  Blocks; at most for the timeout."""
+        """Complete what was accepted, then let go of the file; `join` waits for that."""
         self._jobs.put(None)
+
+    def join(self) -> None:
+        """Wait until the thread has ended, at most for the timeout."""
         if threading.current_thread() is not self._thread:  # garbage is collected on any thread
             self._thread.join(self._timeout)
 
@@ -164,7 +134,7 @@ class Writer:
         self._now = first.now
         self._purge_when_due()
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         try:
             job = self._jobs.get(block=not self._more_to_purge)
         except queue.Empty:
@@ -174,7 +144,7 @@ class Writer:
             self._stopped = True
         return job
 
-    def _together(self, batch: list[_Job]) -> None:
+    def _together(self, batch: list[Job]) -> None:
         """Do the one job in *batch*, and all that wait, in one transaction."""
         connection = self._begin()
         self._gather(batch)
@@ -187,7 +157,7 @@ class Writer:
         else:
             self._commit(connection)
 
-    def _gather(self, batch: list[_Job]) -> None:
+    def _gather(self, batch: list[Job]) -> None:
         while len(batch) < _BATCH and not self._jobs.empty():
             job = self._jobs.get()
             if job is None:
@@ -196,7 +166,7 @@ class Writer:
             batch.append(job)
         batch[:] = [job for job in batch if job.claim()]
 
-    def _one_by_one(self, batch: list[_Job]) -> None:
+    def _one_by_one(self, batch: list[Job]) -> None:
         """Do each job in a transaction of its own: an engine that met damage lets nothing else be committed with it."""
         for place, job in enumerate(batch):
             try:
@@ -238,7 +208,7 @@ class Writer:
                 raise
             raise OutcomeUnknown(unavailable(self._path, error).reason) from error
 
-    def _fail(self, batch: list[_Job], error: Exception) -> None:
+    def _fail(self, batch: list[Job], error: Exception) -> None:
         told = error if isinstance(error, OutcomeUnknown) else unavailable(self._path, error)
         for job in batch:
             job.outcome = type(told)(told.reason)  # no two tasks share one exception
@@ -281,9 +251,9 @@ class Writer:
                 connection.close(True)
 
 
-def _deliver(batch: list[_Job]) -> None:
+def _deliver(batch: list[Job]) -> None:
     """Wake each event loop once, with all that was done for it."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
     for job in batch:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, jobs in by_loop.items():
@@ -291,6 +261,6 @@ def _deliver(batch: list[_Job]) -> None:
             loop.call_soon_threadsafe(_settle, jobs)
 
 
-def _settle(jobs: list[_Job]) -> None:
+def _settle(jobs: list[Job]) -> None:
     for job in jobs:
         job.settle()
