@@ -72,11 +72,15 @@ class Exchange:
 
     async def update(self, view: dict[str, Any], update: Update) -> Answer:
         async with self._turn:
-            await self._become_current(view)
+            if self.link.stale:
+                await self._fetch(view)
+            if self.link.gone is not None:
+                self.link.raise_gone()
             if self.link.token is not None:
                 answer = await self._update_with_delta(view, update)
                 if self.link.token is not None:
                     return answer
+            self.settle(view)
             return await self._create_by(view, update)
 
     async def commit(self, view: dict[str, Any], *, renew: bool) -> None:
@@ -135,6 +139,7 @@ class Exchange:
 
     def _forget(self, view: dict[str, Any]) -> None:
         self._arrived = None
+        self._rev = None
         self.tracker.reset(view, {})
 
     def _end_if_gone(self, view: dict[str, Any]) -> None:
@@ -170,14 +175,22 @@ class Exchange:
         if answer.data is None:
             return
         self._rev = None if answer.record is None else answer.record.rev
+        arrived = self._arrived
         if self.tracker.loaded:
             self.tracker.absorb(view, None if answer.whole else names, answer.data, answer.raw)
-        else:
+        elif answer.whole or arrived is None or arrived.data is None or names is None:
             self._arrived = answer
+        else:
+            self._arrived = _merged(arrived.data, names, answer)
 
     async def _update_with_delta(self, view: dict[str, Any], update: Update) -> Answer:
         parcel = self.tracker.pack(view)
-        joined = update if parcel is None else self._joined(parcel, update)
+        if parcel is None:
+            answer = await self._send(view, update, None)
+            if answer.error is not None:
+                raise answer.error
+            return answer
+        joined = self._joined(parcel, update)
         if joined is None:
             await self._send_delta(view)
             joined, parcel = update, None
@@ -204,7 +217,7 @@ class Exchange:
     async def _send(self, view: dict[str, Any], update: Update, parcel: Parcel | None) -> Answer:
         """Send *update*, which carries *parcel*, and take over what comes back."""
         try:
-            answer = await self.link.update(update, self._rev if self.tracker.loaded else None)
+            answer = await self.link.update(update, self._rev)
         except (asyncio.CancelledError, OutcomeUnknown):
             if parcel is not None:
                 self.tracker.doubt(parcel)
@@ -298,3 +311,10 @@ class Exchange:
         answer = await self.link.create(data, owner)
         self.tracker.mark_sent(parcel)
         self._take_over(view, answer, None)
+
+
+def _merged(data: dict[str, Value], names: frozenset[str], answer: Answer) -> Answer:
+    """Return an answer with all of *data*, in which the fields *names* are as *answer* has them."""
+    news = answer.data or {}
+    kept = {name: value for name, value in data.items() if name not in names}
+    return Answer(answer.outcome, answer.record, {**kept, **news}, whole=True)
