@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import apsw
 import pytest
 
 from atomic_session.commands import Outcome
@@ -168,14 +170,38 @@ async def test_an_update_cancelled_under_way_lands_and_harms_nobody(disk: Disk, 
     await store.close()
 
 
+@pytest.fixture
+def begun() -> Iterator[threading.Event]:
+    """Set when a writer begins a transaction, which may then have to wait."""
+    event = threading.Event()
+
+    def watch(connection: apsw.Connection) -> None:
+        def trace(_cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
+            if statement.startswith("BEGIN"):
+                event.set()
+            return True
+
+        if threading.current_thread() is not threading.main_thread():
+            connection.exec_trace = trace
+
+    apsw.connection_hooks.append(watch)
+    yield event
+    apsw.connection_hooks.remove(watch)
+
+
 @pytest.mark.parametrize("held", [turn_taken, written_elsewhere])
-def test_what_waits_too_long_for_another_process_is_unavailable_and_never_applied(path: Path, held: Held) -> None:
+def test_what_waits_too_long_for_another_process_is_unavailable_and_never_applied(
+    path: Path, begun: threading.Event, held: Held
+) -> None:
     async def use() -> list[Any]:
         store = SQLiteStore(path, timeout=5)
         await done(store, create("a"))
         with held(path):
+            begun.clear()
             updates = [asyncio.create_task(ask(store, inc("a"))) for _ in range(5)]
             await started()
+            if held is written_elsewhere:
+                assert await asyncio.to_thread(begun.wait, 60)
             leap(6)
             results = await asyncio.gather(*updates, return_exceptions=True)
         await done(store, put("a", "after", True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -70,27 +71,27 @@ async def main():
     store = SQLiteStore(sys.argv[1], timeout=60)
     await store.open()
     await_go()
-    mine = 0
-    while (await done(store, inc("shared"))).record.rev <= int(sys.argv[2]) + 1:
-        mine += 1
-    print(mine)
+    while min((await stored(store, "shares")).values()) < int(sys.argv[3]):
+        await done(store, inc("shares", sys.argv[2]))
     await store.close()
 
 asyncio.run(main())
 """
 
 
-async def test_processes_take_turns(path: Path, record_property: Callable[[str, object], None]) -> None:
-    """All of them write until together they have written enough; none is starved."""
+async def test_no_process_is_starved(path: Path, record_property: Callable[[str, object], None]) -> None:
+    """All of them write until each has had its turn a hundred times."""
+    names = [f"process-{number}" for number in range(4)]
     store = SQLiteStore(path)
-    await done(store, create("shared"))
-    processes = [child(SHARING, path, 1_200) for _ in range(4)]
+    await done(store, create("shares", dict.fromkeys(names, 0)))
+    processes = [child(SHARING, path, name, 100) for name in names]
     let_go(processes)
-    shares = [int(output(process)[0]) for process in processes]
-    record_property("slowest/fastest", f"{min(shares) / max(shares):.2f}")
+    for process in processes:
+        output(process)
+    shares = await stored(store, "shares")
+    record_property("slowest/fastest", f"{min(shares.values()) / max(shares.values()):.2f}")
 
-    assert sum(shares) == 1_200
-    assert min(shares) > 1_200 // 40, shares  # a quarter each would be 300
+    assert min(shares.values()) >= 100
     await store.close()
 
 
@@ -122,18 +123,12 @@ async def test_eight_processes_open_a_fresh_file_at_once(path: Path) -> None:
     assert rows(path, "SELECT count(*), max(version) FROM atomic_session_schema") == (1, 1)
 
 
-COMING = """
-import asyncio, sys
-from atomic_session.stores.sqlite import SQLiteStore
-from tests.sqlite.commands import done, inc, stored
+PASSING_BY = """
+import sqlite3, sys
 
-async def main():
-    store = SQLiteStore(sys.argv[1])
-    await done(store, inc("a"))
-    print((await stored(store, "a"))["n"])
-    await store.close()
-
-asyncio.run(main())
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT data FROM atomic_session").fetchone()[0].decode())
+connection.close()
 """
 
 
@@ -142,17 +137,20 @@ async def test_a_second_store_in_a_process_costs_the_first_no_protection(path: P
     first, second = SQLiteStore(path), SQLiteStore(path)
     await done(first, create("a"))
     await stored(first, "a")
-    await second.open()  # which must not drop the locks of the first
-    assert ran(COMING, path) == ["1"]
+    for store in (second, first):
+        await store.close()
+        await done(store, inc("a"))  # opens the file, beside the one that has it open
+        assert ran(PASSING_BY, path) == [json.dumps(await stored(store, "a"), separators=(",", ":"))]
     await done(first, inc("a"))
-    assert ran(COMING, path) == ["3"]
-    assert await stored(first, "a") == await stored(second, "a") == {"n": 3}
+    await done(second, inc("a"))
+    assert await stored(first, "a") == await stored(second, "a") == {"n": 4}
+    assert ran(PASSING_BY, path) == ['{"n":4}']
 
     await second.close()
-    assert ran(COMING, path) == ["4"]
+    assert ran(PASSING_BY, path) == ['{"n":4}']
     await done(first, inc("a"))
     await first.close()
-    assert ran(COMING, path) == ["6"]
+    assert ran(PASSING_BY, path) == ['{"n":5}']
 
 
 WRITING = """
@@ -201,7 +199,7 @@ def _words(text: str) -> tuple[set[str], set[str]]:
     return tried, {words[1] for words in lines if words[0] == "did"}
 
 
-@pytest.mark.parametrize(("durability", "rounds"), [("full", 4), ("relaxed", 2)])
+@pytest.mark.parametrize(("durability", "rounds"), [("full", 3), ("relaxed", 2)])
 async def test_what_was_answered_survives_kills_of_the_writers(path: Path, durability: str, rounds: int) -> None:
     """Round after round: answered is a part of survived, survived is a part of tried."""
     code = WRITING.replace("timeout=60", f"timeout=60, durability={durability!r}")

@@ -13,6 +13,8 @@ import pytest
 
 from atomic_session.errors import StoreUnavailable
 from atomic_session.stores.sqlite import SQLiteStore
+from atomic_session.stores.sqlite.database import Stopped
+from atomic_session.stores.sqlite.writer import Writer
 
 from .children import ran
 from .commands import NOW, ask, create, done, inc, put, stored
@@ -138,6 +140,20 @@ async def test_closing_from_another_thread_again_and_again_loses_nothing(path: P
     assert await stored(store, "a") == {"n": 200}
     await store.close()
     assert _writers() == []
+
+
+async def test_what_comes_while_the_writer_stops_is_done_and_what_comes_after_is_told(path: Path) -> None:
+    writer = Writer(path, "full", 60, lambda: NOW)
+    assert await writer.submit(lambda _: "opened", 0) == "opened"
+    with turn_taken(path):
+        first = writer.submit(lambda _: "first", 0)
+        writer.stop()
+        second = writer.submit(lambda _: "second", 0)
+    assert [await first, await second] == ["first", "second"]
+    await asyncio.to_thread(writer.join)
+
+    with pytest.raises(Stopped):
+        await writer.submit(lambda _: "third", 0)
 
 
 async def test_a_store_that_nobody_holds_any_more_lets_go_of_its_files(path: Path) -> None:
