@@ -25,6 +25,7 @@ from . import (
     operators,
     owners,
     races,
+    records,
 )
 from .gate import Gate, GatedStore, in_every_order
 from .harness import Case, Corrupting, Harness, Sharing, cases_of
@@ -32,7 +33,7 @@ from .harness import Case, Corrupting, Harness, Sharing, cases_of
 __all__ = ["CASES", "Case", "Corrupting", "Gate", "GatedStore", "Harness", "Sharing", "in_every_order"]
 
 CASES: Final[tuple[Case, ...]] = cases_of(
-    *(lifecycle, contract, answers, deadlines, contents, operators, model),
+    *(lifecycle, contract, records, answers, deadlines, contents, operators, model),
     *(owners, batches, concurrency, lost_updates, races),
 )
 """Every case, in the order in which a store is best built."""

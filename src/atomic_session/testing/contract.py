@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from ..clock import Instant
-from ..commands import Command, Create, Destroy, Load, Login, Outcome, Rotate
+from ..commands import Command, Destroy, Load, Login, Outcome, Rotate
 from ..operators import Inc, Replace, Set, Take, When
-from ..record import MEMORY, Lifetimes, Record
+from ..record import MEMORY, Lifetimes
 from ..store import Store
-from .checks import check, check_data, check_equal, check_outcome
+from .checks import check, check_equal, check_outcome
 from .harness import Harness, case
 from .holder import HOUR, LIFETIMES, NOW, Holder, ask, started
-from .witness import Witness, look
+from .witness import Witness
 
-__all__ = ["Scene", "commands_of"]
+__all__ = ["DATA", "destroyed", "rotated"]
 
 DATA = {"color": "red", "visits": 1, "cart": [{"sku": "A1"}], "step": 2}
 GRACE = 5_000
@@ -165,10 +165,23 @@ async def destroyed_sessions_are_remembered(harness: Harness) -> None:
     """For a minute a destroyed session says that it was destroyed; it never comes back."""
 
     async def prepare(store: Store) -> Scene:
-        holder = await _destroyed(store)
+        holder = await destroyed(store)
         return Scene(holder, NOW + MEMORY - 1, (holder.load(), holder.load(NOW + MEMORY - 1)))
 
     await _refuse_all(harness, prepare, Outcome.DESTROYED)
+
+
+@case
+async def tombstones_outlive_every_deadline(harness: Harness) -> None:
+    """A session that is destroyed just before one of its deadlines is remembered for the whole minute."""
+    store = await harness.make()
+    for lifetimes in (Lifetimes(max_age=10 * HOUR, max_lifetime=HOUR), Lifetimes(max_age=HOUR)):
+        holder = await started(store, DATA, lifetimes=lifetimes)
+        end = NOW + HOUR - 1
+        check_outcome(await ask(store, holder.destroy(end)), Outcome.DONE, "a destruction in the last millisecond")
+        for now, expected in ((end + MEMORY - 1, Outcome.DESTROYED), (end + MEMORY, Outcome.ABSENT)):
+            what = f"a load {now - end} ms after a destruction in the last millisecond"
+            check_outcome(await ask(store, holder.load(now)), expected, what)
 
 
 @case
@@ -176,7 +189,7 @@ async def destroyed_sessions_are_forgotten(harness: Harness) -> None:
     """After that minute a destroyed session is as absent as any other, and stays so."""
 
     async def prepare(store: Store) -> Scene:
-        holder = await _destroyed(store)
+        holder = await destroyed(store)
         return Scene(holder, NOW + MEMORY, (holder.load(), holder.load(NOW + MEMORY)), over=True)
 
     await _refuse_all(harness, prepare, Outcome.ABSENT)
@@ -187,7 +200,7 @@ async def tombstones_are_shown_to_their_holder_only(harness: Harness) -> None:
     """A digest that never was the record's does not learn that a session was destroyed."""
 
     async def prepare(store: Store) -> Scene:
-        holder = await _destroyed(store)
+        holder = await destroyed(store)
         return Scene(holder.renewed(), NOW + 1, (holder.load(),))
 
     await _refuse_all(harness, prepare, Outcome.ABSENT)
@@ -198,7 +211,7 @@ async def rotated_tokens_are_remembered(harness: Harness) -> None:
     """For a minute the previous token is told that it was rotated away; it opens nothing."""
 
     async def prepare(store: Store) -> Scene:
-        old, new = await _rotated(store)
+        old, new = await rotated(store)
         return Scene(old, NOW + MEMORY - 1, (new.load(), old.load(), old.load(NOW + MEMORY - 1)))
 
     await _refuse_all(harness, prepare, Outcome.ROTATED)
@@ -209,7 +222,7 @@ async def rotated_tokens_are_forgotten(harness: Harness) -> None:
     """After that minute the previous token is as unknown as any other."""
 
     async def prepare(store: Store) -> Scene:
-        old, new = await _rotated(store)
+        old, new = await rotated(store)
         return Scene(old, NOW + MEMORY, (new.load(), old.load(NOW + MEMORY)))
 
     await _refuse_all(harness, prepare, Outcome.ABSENT)
@@ -220,7 +233,7 @@ async def only_the_last_rotation_is_remembered(harness: Harness) -> None:
     """A token that was rotated away twice is unknown at once."""
 
     async def prepare(store: Store) -> Scene:
-        old, new = await _rotated(store)
+        old, new = await rotated(store)
         newest = new.renewed()
         check_outcome(await ask(store, new.rotate(newest, NOW + 1)), Outcome.DONE, "a second rotation")
         return Scene(old, NOW + 2, (newest.load(), new.load()))
@@ -233,7 +246,7 @@ async def tokens_after_their_grace_are_rotated_away(harness: Harness) -> None:
     """When the grace of a rotation has passed, the previous token is told that it was rotated away."""
 
     async def prepare(store: Store) -> Scene:
-        old, new = await _rotated(store, grace=GRACE)
+        old, new = await rotated(store, grace=GRACE)
         return Scene(old, NOW + GRACE, (new.load(), old.load(NOW + GRACE)))
 
     await _refuse_all(harness, prepare, Outcome.ROTATED)
@@ -244,7 +257,7 @@ async def tokens_after_a_long_grace_are_forgotten(harness: Harness) -> None:
     """A grace longer than the minute of memory is the memory: after it the previous token is unknown."""
 
     async def prepare(store: Store) -> Scene:
-        old, new = await _rotated(store, grace=3 * MEMORY)
+        old, new = await rotated(store, grace=3 * MEMORY)
         check_outcome(await ask(store, old.load(NOW + 3 * MEMORY - 1)), Outcome.DONE, "the last load in its grace")
         return Scene(old, NOW + 3 * MEMORY, (new.load(), old.load(NOW + 3 * MEMORY)))
 
@@ -256,7 +269,7 @@ async def tokens_in_their_grace_see_the_tombstone(harness: Harness) -> None:
     """A token in its grace is told DESTROYED when the session was destroyed under its new one."""
 
     async def prepare(store: Store) -> Scene:
-        old, new = await _rotated(store, grace=GRACE)
+        old, new = await rotated(store, grace=GRACE)
         check_outcome(await ask(store, new.destroy(NOW + 1)), Outcome.DONE, "a destruction")
         return Scene(old, NOW + 2, (new.load(NOW + 2), old.load(NOW + 2)))
 
@@ -268,7 +281,7 @@ async def tokens_in_their_grace_do_all_but_rotate(harness: Harness) -> None:
     """In its grace the previous token opens the session for everything, but cannot rotate it again."""
     store = await harness.make()
     for name, command in commands_of(Holder(), NOW):
-        old, new = await _rotated(store, grace=GRACE)
+        old, new = await rotated(store, grace=GRACE)
         given = _again(name, old, NOW + GRACE - 1)
         rotates = type(command) is Rotate
         unmet = name == "a guarded update that knows"
@@ -299,70 +312,15 @@ async def applications_destroy_by_public_id(harness: Harness) -> None:
     idle = await started(store, DATA)
     late = Destroy(idle.id, None, NOW + LIFETIMES.max_age)
     check_outcome(await ask(store, late), Outcome.ABSENT, "one of an expired session")
-    old, new = await _rotated(store)
+    old, new = await rotated(store)
     check_outcome(await ask(store, Destroy(new.id, None, NOW + 1)), Outcome.DONE, "one of a rotated session")
     check_outcome(await ask(store, new.load(NOW + 2)), Outcome.DESTROYED, "a load with the new token")
     check_outcome(await ask(store, old.load(NOW + 2)), Outcome.ROTATED, "a load with the old token")
     await beside.check_unchanged("a destruction by id")
 
 
-@case
-async def creation_never_overwrites(harness: Harness) -> None:
-    """A creation under an id that is there, live or remembered, changes nothing and is answered EXISTS."""
-    store = await harness.make()
-    live, destroyed = await started(store, DATA, owner="alice"), await _destroyed(store)
-    _, rotated = await _rotated(store)
-    for name, there in (("live", live), ("destroyed", destroyed), ("rotated", rotated)):
-        witness = await Witness.of(store, there.load(), there.load(NOW + MEMORY - 1))
-        for other in (there, there.renewed()):
-            again = await ask(store, other.create({"color": "stolen"}, NOW + 1, owner="mallory"))
-            check_outcome(again, Outcome.EXISTS, f"a creation over a {name} session")
-            check(again.record is None and again.data is None, f"a creation over a {name} session is told something")
-        await witness.check_unchanged(f"a creation over a {name} session")
-    check_equal(len(await store.sessions_of("mallory", NOW + 2)), 0, "the sessions of whoever created nothing")
-
-
-@case
-async def creation_over_what_is_over_is_whole_or_not_at_all(harness: Harness) -> None:
-    """Where a record is over, an id may be free again; then the new session has nothing of the old one."""
-    store = await harness.make()
-    for now, there in ((NOW + LIFETIMES.max_age, await started(store, DATA)), (NOW + MEMORY, await _destroyed(store))):
-        newcomer = there.renewed()
-        answer = await ask(store, newcomer.create({"new": 1}, now))
-        check_outcome(answer, (Outcome.DONE, Outcome.EXISTS), "a creation over what is over")
-        if answer.outcome is Outcome.DONE:
-            check_data(await look(store, newcomer.load(now)), {"new": 1})
-        else:
-            check_outcome(await ask(store, newcomer.load(now)), Outcome.ABSENT, "a load after EXISTS")
-        check_outcome(await ask(store, there.load(now)), Outcome.ABSENT, "a load with the old token")
-
-
-@case
-async def records_keep_every_field(harness: Harness) -> None:
-    """A record comes back with every attribute that it was created with."""
-    store = await harness.make()
-    plain = Holder()
-    rich = Holder(lifetimes=Lifetimes(max_age=7 * HOUR, max_lifetime=20 * HOUR, touch_after=1_234))
-    for command, holder in (
-        (plain.create({}), plain),
-        (rich.create(DATA, NOW + 5, max_age=3 * HOUR, owner="Zoë «admin» \U0001f511 o'neil; --"), rich),
-    ):
-        created = await ask(store, command)
-        loaded = await ask(store, holder.load(NOW + 6))
-        for answer in (created, loaded):
-            check_outcome(answer, Outcome.DONE, "a creation, or a load")
-            check_record(answer.record, command)
-            check(answer.whole, "the answer to a creation, or a load, has all data")
-            check_data(answer.data, command.data)
-
-
-def check_record(record: Record | None, created: Create) -> None:
-    """Fail unless *record* is the one that was created, attribute by attribute."""
-    check_equal(record, created.record, "the record")
-    check(record is not None and type(record.destroyed) is bool, "the record's mark of destruction is a bool")
-
-
-async def _destroyed(store: Store) -> Holder:
+async def destroyed(store: Store) -> Holder:
+    """Start a session, and destroy it."""
     holder = await started(store, DATA)
     answer = await ask(store, holder.destroy())
     check_outcome(answer, Outcome.DONE, "a destruction")
@@ -370,8 +328,8 @@ async def _destroyed(store: Store) -> Holder:
     return holder
 
 
-async def _rotated(store: Store, grace: int = 0) -> tuple[Holder, Holder]:
-    """Return who holds the previous token, and who holds the new one."""
+async def rotated(store: Store, grace: int = 0) -> tuple[Holder, Holder]:
+    """Start a session, and rotate it; return who holds the previous token, and who holds the new one."""
     old = await started(store, DATA)
     new = old.renewed()
     check_outcome(await ask(store, old.rotate(new, grace=grace)), Outcome.DONE, "a rotation")

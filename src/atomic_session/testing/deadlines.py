@@ -97,6 +97,8 @@ async def sessions_may_have_an_idle_time_of_their_own(harness: Harness) -> None:
     answer = await ask(store, touched.touch(NOW, max_age=30 * HOUR))
     _check_times(answer, used=NOW, idle=NOW + 30 * HOUR, renew=NOW + 3 * HOUR, what="a touch with a max_age")
     check(answer.renewed, "a touch with a max_age sends no cookie")
+    first = await ask(store, created.load())
+    _check_times(first, used=NOW, idle=NOW + 30 * HOUR, renew=NOW + 3 * HOUR, what="a creation with a max_age")
     for holder in (created, touched):
         now = NOW + 29 * HOUR
         updated = await ask(store, holder.update(Inc.of("n", 1), now=now))
