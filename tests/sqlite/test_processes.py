@@ -46,7 +46,9 @@ asyncio.run(main())
 """
 
 
-async def test_four_processes_count_together(path: Path, record_property: Callable[[str, object], None]) -> None:
+async def test_four_processes_count_together(
+    path: Path, record_testsuite_property: Callable[[str, object], None]
+) -> None:
     keys = [f"process-{number}" for number in range(4)]
     store = SQLiteStore(path)
     for key in ("shared", *keys):
@@ -54,7 +56,7 @@ async def test_four_processes_count_together(path: Path, record_property: Callab
     processes = [child(COUNTING, path, key, EVERY) for key in keys]
     let_go(processes)
     seconds = [float(output(process)[0]) for process in processes]
-    record_property("slowest/fastest", f"{min(seconds) / max(seconds):.2f}")
+    record_testsuite_property("counting, fastest/slowest", f"{min(seconds) / max(seconds):.2f}")
 
     assert await stored(store, "shared") == {"n": 4 * EVERY}
     assert [await stored(store, key) for key in keys] == [{"n": EVERY}] * 4
@@ -79,7 +81,7 @@ asyncio.run(main())
 """
 
 
-async def test_no_process_is_starved(path: Path, record_property: Callable[[str, object], None]) -> None:
+async def test_no_process_is_starved(path: Path, record_testsuite_property: Callable[[str, object], None]) -> None:
     """All of them write until each has had its turn a hundred times."""
     names = [f"process-{number}" for number in range(4)]
     store = SQLiteStore(path)
@@ -89,7 +91,7 @@ async def test_no_process_is_starved(path: Path, record_property: Callable[[str,
     for process in processes:
         output(process)
     shares = await stored(store, "shares")
-    record_property("slowest/fastest", f"{min(shares.values()) / max(shares.values()):.2f}")
+    record_testsuite_property("turns, slowest/fastest", f"{min(shares.values()) / max(shares.values()):.2f}")
 
     assert min(shares.values()) >= 100
     await store.close()
