@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from . import clock as system_clock
 from . import commands
@@ -11,6 +13,7 @@ from .commands import Outcome
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
 from .durations import Duration
+from .errors import OutcomeUnknown, StoreUnavailable
 from .events import emit
 from .limits import DEFAULT_LIMITS, Limits
 from .registry import open_url
@@ -20,6 +23,8 @@ from .store import SessionInfo, Store
 from .token import is_session_id
 
 __all__ = ["SessionManager"]
+
+Result = TypeVar("Result")
 
 
 class SessionManager:
@@ -105,7 +110,7 @@ class SessionManager:
     async def sessions_of(self, owner: str) -> Sequence[SessionInfo]:
         """Return the live sessions of *owner*, the latest used first; never a token or data."""
         store = await self._dispatcher.open()
-        return await store.sessions_of(owner, self.settings.clock())
+        return await self._in_time(store.sessions_of(owner, self.settings.clock()), StoreUnavailable)
 
     async def destroy(self, session_id: str) -> bool:
         """End the session with this public id; say whether there was one."""
@@ -120,11 +125,23 @@ class SessionManager:
     async def destroy_all(self, owner: str, *, keep: str | None = None) -> int:
         """End the sessions of *owner* but for the one with the public id *keep*; say how many."""
         store = await self._dispatcher.open()
-        ended = await store.destroy_all(owner, keep, self.settings.clock())
+        ended = await self._in_time(store.destroy_all(owner, keep, self.settings.clock()), OutcomeUnknown)
         emit("owner_sessions_destroyed", keep, count=ended)
         return ended
 
     async def purge(self, limit: int = 1_000) -> int:
         """Remove up to *limit* records that are over; say how many.  Stores do so by themselves."""
         store = await self._dispatcher.open()
-        return await store.purge(self.settings.clock(), limit)
+        return await self._in_time(store.purge(self.settings.clock(), limit), OutcomeUnknown)
+
+    async def _in_time(
+        self, work: Coroutine[Any, Any, Result], late: type[StoreUnavailable] | type[OutcomeUnknown]
+    ) -> Result:
+        """Bound what is asked past the dispatcher, unless the store bounds it by itself."""
+        if self.store.lanes == 0:
+            return await work
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                return await work
+        except TimeoutError as error:
+            raise late(f"no answer within {self.settings.timeout} s") from error

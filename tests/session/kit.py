@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from atomic_session import Session, SessionManager
-from atomic_session.commands import Answer, Command, Create
+from atomic_session.commands import Answer, Command, Create, Load
 from atomic_session.cookies import CookieCodec, CookieSettings
 from atomic_session.session import new_session
 from atomic_session.store import SessionInfo, Store
@@ -77,6 +77,16 @@ class SpyStore:
         if self.after is not None:
             await self.after(commands[0])
         return answers
+
+    def load_at_once(self, command: Load) -> Answer | None:
+        """Do what the other store does; but hooks need the time that only `execute` takes."""
+        shortcut = getattr(self.inner, "load_at_once", None)
+        if shortcut is None or self.before is not None or self.after is not None:
+            return None
+        answer: Answer | None = shortcut(command)
+        if answer is not None:
+            self.commands.append(command)
+        return answer
 
     async def sessions_of(self, owner: str, now: int) -> Sequence[SessionInfo]:
         return await self.inner.sessions_of(owner, now)
