@@ -12,6 +12,8 @@ __all__ = ["open_url"]
 
 _STORES = {
     "memory": ("atomic_session.stores.memory", "MemoryStore"),
+    "mongodb": ("atomic_session.stores.mongodb", "MongoStore"),
+    "mongodb+srv": ("atomic_session.stores.mongodb", "MongoStore"),
     "sqlite": ("atomic_session.stores.sqlite", "SQLiteStore"),
 }
 
@@ -31,7 +33,11 @@ def open_url(url: str, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) ->
         known = ", ".join(f"{name}://" for name in _STORES)
         raise ValueError(f"no store for {_without_password(url)!r}; a store URL starts with one of {known}")
     module, name = _STORES[scheme]
-    factory = getattr(importlib.import_module(module), name)
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        extra = scheme.partition("+")[0]
+        raise ImportError(f"{error.name} is missing: pip install 'atomic-session[{extra}]'") from error
     store: Store = factory.from_url(url, limits=limits, timeout=timeout)
     return store
 

@@ -1,0 +1,182 @@
+"""The MongoDB store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+
+from ...clock import Instant
+from ...commands import Answer, Command
+from ...errors import OutcomeUnknown, StoreUnavailable
+from ...lifecycle import login_of
+from ...limits import DEFAULT_LIMITS, Limits
+from ...store import SessionInfo
+from . import owners
+from .documents import OPTIONS, Document
+from .failures import door
+from .indexes import prepare
+from .loops import ClientPerLoop
+from .trips import Collection, Trips
+
+__all__ = ["MongoStore"]
+
+Place: TypeAlias = "AsyncDatabase[Document] | AsyncCollection[Document]"
+
+_COLLECTION = "sessions"
+_CALL = 0.9
+_CONNECTION = 0.8
+"""Shares of the time that a caller has: who is nearer to the server gives up first, and knows more."""
+
+
+class MongoStore:
+    """
+    Keep records in a MongoDB collection, one document each.
+
+    Every acknowledged change was written by a majority of a replica set, and reads ask the
+    primary for what a majority has, whatever the client's own settings say.  A standalone server
+    can promise less: what it acknowledged survives a crash of the server as far as its journal
+    does, a lost reply leaves the outcome unknown, and there is no other node to go on.
+
+    Args:
+        place: a URL that names a database; or the application's own `AsyncDatabase`, whose
+            collection "sessions" is used, or `AsyncCollection`.  These work in the one event loop
+            that they belong to, and are the application's to close.
+        timeout: seconds after which a call has failed.
+        limits: what one session may hold.
+    """
+
+    lanes = 2
+    batch_size = 128
+
+    def __init__(self, place: str | Place, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._timeout = timeout
+        self._limits = limits
+        self._prepared = False
+        self._clients: ClientPerLoop | None = None
+        self._own: Collection | None = None
+        if isinstance(place, str):
+            url, database, name = _parse(place)
+            self._clients = ClientPerLoop(lambda: _strict(self._connect(url)[database][name]))
+        else:
+            found = place if isinstance(place, AsyncCollection) else place[_COLLECTION]
+            self._own = _strict(found)
+
+    @classmethod
+    def from_url(cls, url: str, *, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) -> MongoStore:
+        """Build one from `mongodb://host/database`, `mongodb+srv://…`, `…?collection=name` and PyMongo's options."""
+        return cls(url, limits=limits, timeout=timeout)
+
+    async def open(self) -> None:
+        if self._prepared:
+            return
+        try:
+            async with asyncio.timeout(self._timeout * _CALL):
+                collection = await self._collection()
+                with door(writing=False):
+                    await prepare(collection)
+        except TimeoutError as error:
+            raise StoreUnavailable("it does not answer") from error
+        self._prepared = True
+
+    async def close(self) -> None:
+        self._prepared = False
+        if self._clients is not None:
+            await self._clients.close()
+
+    async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        collection = await self._ready()
+        try:
+            async with asyncio.timeout(self._timeout * _CALL):  # the driver's own `timeoutMS` costs a fifth of a call
+                return await self._carry_out(collection, commands)
+        except TimeoutError as error:
+            raise OutcomeUnknown("it does not answer") from error
+
+    async def _carry_out(self, collection: Collection, commands: Sequence[Command]) -> Sequence[Answer]:
+        trips = Trips(collection, self._limits)
+        if len(commands) == 1 and not _is_limited(commands[0]):
+            return (await trips.alone(commands[0]),)
+
+        async def log_in(command: Command) -> Answer:
+            return await owners.log_in(collection, trips, command, self._timeout)
+
+        return await trips.carry_out(commands, lambda command: log_in if _is_limited(command) else None)
+
+    async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
+        collection = await self._ready()
+        try:
+            async with asyncio.timeout(self._timeout * _CALL):
+                records = await owners.sessions_of(collection, owner, now)
+        except TimeoutError as error:
+            raise StoreUnavailable("it does not answer") from error
+        return [SessionInfo.of(record) for record in records]
+
+    async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
+        collection = await self._ready()
+        try:
+            async with asyncio.timeout(self._timeout * _CALL):
+                return await owners.destroy_all(collection, owner, keep, now)
+        except TimeoutError as error:
+            raise OutcomeUnknown("it does not answer") from error
+
+    async def purge(self, now: Instant, limit: int) -> int:  # noqa: ARG002
+        """Do nothing: the server sweeps by itself."""
+        return 0
+
+    async def _ready(self) -> Collection:
+        if not self._prepared:
+            await self.open()
+        return await self._collection()
+
+    async def _collection(self) -> Collection:
+        if self._own is not None:
+            return self._own
+        if self._clients is None:
+            raise RuntimeError("a store without a place cannot have been made")
+        return await self._clients.get()
+
+    def _connect(self, url: str) -> AsyncMongoClient[Document]:
+        milliseconds = max(round(self._timeout * _CONNECTION * 1000), 1)
+        return AsyncMongoClient(
+            url,
+            appname="atomic-session",
+            retryWrites=True,
+            connectTimeoutMS=milliseconds,
+            serverSelectionTimeoutMS=milliseconds,
+        )
+
+
+def _strict(collection: Collection) -> Collection:
+    return collection.with_options(OPTIONS, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority"))
+
+
+def _is_limited(command: Command) -> bool:
+    """Say whether *command* is a login of an owner who may have so many sessions only."""
+    login = login_of(command)
+    return login is not None and login.limit is not None
+
+
+def _parse(url: str) -> tuple[str, str, str]:
+    """Return what PyMongo is to connect to, and the names of database and collection."""
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    names = [value for name, value in options if name == "collection"]
+    rest = urlencode([pair for pair in options if pair[0] != "collection"])
+    database = parts.path.strip("/")
+    if not database or len(names) > 1 or not all(names) or parts.fragment:
+        raise ValueError("write mongodb://host/database, or mongodb://host/database?collection=name")
+    url = urlunsplit(parts._replace(query=rest))
+    if parts.scheme == "mongodb":
+        try:
+            parse_uri(url, warn=False)
+        except (PyMongoError, ValueError) as error:
+            raise ValueError(f"this is no MongoDB URL: {type(error).__name__}") from None
+    return url, database, names[0] if names else _COLLECTION

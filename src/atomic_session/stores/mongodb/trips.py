@@ -1,0 +1,233 @@
+"""
+How commands travel: one alone in one trip, several in one unordered bulk write and one find.
+
+The outcome of each statement of a bulk is certain.  Each is an upsert that would insert an `_id` other
+than the one it asks for: one that matches is applied, one that does not is answered with error 66
+at its place, and nothing is ever inserted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from pymongo import InsertOne, ReturnDocument, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+
+from ...commands import Answer, Command, Create, Outcome, Update
+from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
+from ...limits import Limits
+from .documents import Document
+from .failures import DUPLICATE, MISSED, REFUSALS, door
+from .statements import Statement, answer_of, conclude, insertion, state
+
+__all__ = ["Collection", "Trips"]
+
+Collection: TypeAlias = AsyncCollection[Document]
+
+Apart: TypeAlias = Callable[[Command], Callable[[Command], Awaitable[Answer]] | None]
+
+_EXISTS = Answer(Outcome.EXISTS)
+_NEVER = {"_id": 0}
+_WITHOUT_DATA = {"data": False}
+_NOTHING_BUT_ID = {"_id": True}
+
+
+class _Work:
+    """One command of a batch, and how far it is."""
+
+    __slots__ = ("answer", "command", "statement")
+
+    def __init__(self, command: Command, statement: Statement | None, answer: Answer | None) -> None:
+        self.command = command
+        self.statement = statement
+        self.answer = answer
+
+
+class Trips:
+    """The trips that carry out one batch."""
+
+    def __init__(self, collection: Collection, limits: Limits) -> None:
+        self._collection = collection
+        self._limits = limits
+        self._written = False
+
+    async def carry_out(self, commands: Sequence[Command], apart: Apart) -> list[Answer]:
+        """Carry out *commands*, those of one session one after the other; *apart* is how each of some is done."""
+        answers: dict[int, Answer] = {}
+        try:
+            for wave in _waves(commands):
+                together = [place for place in wave if apart(commands[place]) is None]
+                for place in wave:
+                    way = apart(commands[place])
+                    if way is not None:
+                        answers[place] = await way(commands[place])
+                found = await self._together([commands[place] for place in together])
+                answers |= zip(together, found, strict=True)
+        except (StoreUnavailable, CorruptRecord) as error:
+            if self._written:
+                raise OutcomeUnknown(str(error)) from error
+            raise
+        return [answers[place] for place in range(len(commands))]
+
+    async def look(self, command: Command) -> Answer | None:
+        """Return what *command* is answered if it changes nothing, None if it would."""
+        document = await self._find(command.id)
+        if type(command) is Create:
+            return None if document is None else _EXISTS
+        concluded = conclude(command, document, self._limits)
+        return concluded if isinstance(concluded, Answer) else None
+
+    async def alone(self, command: Command) -> Answer:
+        """Carry out one command: in one trip, unless its statement finds another document than it hopes for."""
+        work = self._work(command)
+        while work.answer is None:
+            statement = work.statement
+            if statement is not None:
+                matched, document = await self._send(command, statement)
+                if matched:
+                    self._written = True
+                    return answer_of(command, statement, document, self._limits)
+                if statement.update is None:
+                    return _EXISTS
+            self._look_at(work, await self._find(command.id))
+        return work.answer
+
+    async def _together(self, commands: Sequence[Command]) -> list[Answer]:
+        """Carry out *commands*, no two of them of one session."""
+        if len(commands) == 1:
+            return [await self.alone(commands[0])]
+        works = [self._work(command) for command in commands]
+        for work in works:
+            if work.statement is not None and work.statement.takes:
+                work.statement = None  # a bulk does not tell what was there before
+        open_works = [work for work in works if work.answer is None]
+        while open_works:
+            await self._round(open_works)
+            open_works = [work for work in open_works if work.answer is None]
+        return [work.answer for work in works if work.answer is not None]
+
+    async def _round(self, works: Sequence[_Work]) -> None:
+        sent = [(work, work.statement) for work in works if work.statement is not None]
+        missed = await self._send_all([statement for _, statement in sent]) if sent else set()
+        hits: list[tuple[_Work, Statement]] = []
+        for place, (work, statement) in enumerate(sent):
+            if place not in missed:
+                hits.append((work, statement))
+                work.answer = statement.answer
+            elif statement.update is None:
+                work.answer = _EXISTS
+        found = await self._find_all([work.command.id for work in works if work.answer is None])
+        for work, statement in hits:
+            if work.answer is None:
+                work.answer = self._safely(work.command, statement, found.get(work.command.id))
+        for work in works:
+            if work.answer is None:
+                self._look_at(work, found.get(work.command.id))
+
+    def _work(self, command: Command) -> _Work:
+        if type(command) is not Create:
+            return _Work(command, state(command, self._limits), None)
+        inserted = insertion(command, self._limits)
+        if isinstance(inserted, Answer):
+            return _Work(command, None, inserted)
+        return _Work(command, inserted, None)
+
+    def _look_at(self, work: _Work, document: Document | None) -> None:
+        """Decide about a command whose statement matched nothing, or that needs a look first."""
+        try:
+            concluded = conclude(work.command, document, self._limits)
+        except CorruptRecord as error:
+            if not self._written:
+                raise
+            work.answer = Answer(Outcome.REFUSED, error=error)  # the neighbours are done already
+            return
+        if isinstance(concluded, Answer):
+            work.answer = concluded
+        else:
+            work.statement = concluded
+
+    def _safely(self, command: Command, statement: Statement, document: Document | None) -> Answer:
+        try:
+            return answer_of(command, statement, document, self._limits)
+        except CorruptRecord as error:
+            return Answer(Outcome.REFUSED, error=error)
+
+    async def _send(self, command: Command, statement: Statement) -> tuple[bool, Document | None]:
+        """Send one statement; say whether it matched, and return the document that its answer needs."""
+        try:
+            with door(writing=True):
+                if statement.update is None:
+                    await self._collection.insert_one(statement.filter)
+                    return True, None
+                document = await self._collection.find_one_and_update(
+                    statement.filter,
+                    statement.update,
+                    projection=_projection(command, statement),
+                    return_document=ReturnDocument.BEFORE if statement.takes else ReturnDocument.AFTER,
+                )
+        except (DuplicateKeyError, OperationFailure):  # an operator does not fit, or the id is taken
+            return False, None
+        return document is not None, document
+
+    async def _send_all(self, statements: Sequence[Statement]) -> set[int]:
+        """Send *statements* together, and return the places of those that matched nothing."""
+        try:
+            with door(writing=True):
+                await self._collection.bulk_write([_request(statement) for statement in statements], ordered=False)
+            missed: set[int] = set()
+        except BulkWriteError as error:
+            missed = _missed(error.details)
+        self._written = self._written or len(missed) < len(statements)
+        return missed
+
+    async def _find(self, session_id: str) -> Document | None:
+        with door(writing=self._written):
+            return await self._collection.find_one({"_id": session_id})
+
+    async def _find_all(self, ids: Sequence[str]) -> dict[str, Document]:
+        if not ids:
+            return {}
+        with door(writing=self._written):
+            found = self._collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
+            return {document["_id"]: document for document in await found.to_list()}
+
+
+def _waves(commands: Sequence[Command]) -> list[list[int]]:
+    """Return places in *commands*, in groups with no two of one session; those of one session in order."""
+    waves: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for place, command in enumerate(commands):
+        number = seen.get(command.id, 0)
+        seen[command.id] = number + 1
+        if number == len(waves):
+            waves.append([])
+        waves[number].append(place)
+    return waves
+
+
+def _request(statement: Statement) -> InsertOne[Document] | UpdateOne:
+    if statement.update is None:
+        return InsertOne(statement.filter)
+    return UpdateOne(statement.filter, {**statement.update, "$setOnInsert": _NEVER}, upsert=True)
+
+
+def _missed(details: Any) -> set[int]:
+    """
+    Return the places of the statements that did nothing.
+
+    Raises:
+        OutcomeUnknown: the server could not finish the others.
+    """
+    errors = details.get("writeErrors", ())
+    strange = {error["code"] for error in errors} - REFUSALS - {MISSED, DUPLICATE}
+    if strange or details.get("writeConcernErrors"):
+        raise OutcomeUnknown(f"the server could not finish a batch, codes {sorted(strange)}") from None
+    return {error["index"] for error in errors}
+
+
+def _projection(command: Command, statement: Statement) -> dict[str, bool] | None:
+    if statement.answer is not None:
+        return _NOTHING_BUT_ID
+    return None if type(command) is Update else _WITHOUT_DATA
