@@ -1,0 +1,43 @@
+"""What the tests of MongoDB share: one server for all of them, and a database for each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from pymongo import AsyncMongoClient
+from tests.mongodb.harness import MongoHarness, fresh_url
+from tests.servers.mongodb import mongodb_url
+
+from atomic_session.stores.mongodb import MongoStore
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with mongodb_url() as url:
+        yield url
+
+
+@pytest.fixture
+async def url(server: str) -> AsyncIterator[str]:
+    """The URL of a database that is empty, and gone afterwards."""
+    own = fresh_url(server)
+    yield own
+    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(own)
+    await client.drop_database(client.get_default_database().name)
+    await client.close()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[MongoStore]:
+    made = MongoStore(url, timeout=20)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def harness(server: str) -> AsyncIterator[MongoHarness]:
+    made = MongoHarness(server)
+    yield made
+    await made.close()
