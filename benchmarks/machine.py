@@ -23,6 +23,7 @@ _PACKAGES = (
     "httptools",
     "itsdangerous",
     "msgspec",
+    "pymongo",
     "starlette",
     "uvicorn",
     "uvloop",
