@@ -10,8 +10,10 @@ from pathlib import Path
 import apsw
 
 from atomic_session.stores.sqlite import SQLiteStore
+from atomic_session.stores.sqlite.reader import Reader
 
 from .commands import NOW, create, destroy, done, inc, stored
+from .disk import Disk
 from .files import turn_taken
 from .loops import started
 
@@ -93,24 +95,41 @@ def test_one_loop_may_close_what_another_one_uses(path: Path) -> None:
     first.close()
 
 
-def test_a_loop_that_is_closed_before_its_answer_comes_harms_nobody(path: Path) -> None:
+def test_a_loop_that_is_closed_while_its_update_waits_has_withdrawn_it(path: Path) -> None:
     store = SQLiteStore(path)
     asyncio.run(_create(store))
-    closed, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    closed = asyncio.new_event_loop()
     with turn_taken(path):
         lost = closed.create_task(done(store, inc("a")))
         closed.run_until_complete(started())
-        kept = other.create_task(done(store, inc("a")))
-        other.run_until_complete(started())
         lost.cancel()
         closed.close()
+    asyncio.run(_add(store, 1))
+
+    assert asyncio.run(_count(store)) == 1
+    asyncio.run(store.close())
+
+
+def test_a_loop_that_is_closed_before_its_answer_comes_harms_nobody(disk: Disk, path: Path) -> None:
+    store = SQLiteStore(path)
+    asyncio.run(_create(store))
+    disk.holding.clear()
+    closed, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    lost = closed.create_task(done(store, inc("a")))
+    closed.run_until_complete(started())
+    assert disk.held.wait(60)  # it is under way
+    closed.close()
+    kept = other.create_task(done(store, inc("a")))
+    other.run_until_complete(started())
+    disk.holding.set()
     other.run_until_complete(kept)
     counted = other.run_until_complete(_count(store))
     other.run_until_complete(store.close())
     other.run_until_complete(other.shutdown_default_executor())
     other.close()
 
-    assert counted == 1  # to cancel it was to withdraw it, though its loop did not run any more
+    assert not lost.done()
+    assert counted == 2
 
 
 def test_readers_in_threads_see_each_commit(path: Path) -> None:
@@ -137,6 +156,22 @@ def test_readers_in_threads_see_each_commit(path: Path) -> None:
     asyncio.run(store.close())
 
 
+def test_readers_in_threads_do_not_meet_in_the_engine(path: Path) -> None:
+    reader = Reader(path)
+    ready = threading.Barrier(4)
+    slow = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100000) SELECT max(n) FROM c"
+    results = []
+
+    def work(_: int) -> None:
+        ready.wait(60)
+        results.append(reader.run(lambda connection: connection.execute(slow).get))
+
+    _in_threads(4, work)
+    reader.stop()
+
+    assert results == [100_000] * 4
+
+
 async def test_a_read_sees_what_was_answered_before_it(store: SQLiteStore) -> None:
     await done(store, create("a", owner="u"))
     for number in range(50):
@@ -145,21 +180,6 @@ async def test_a_read_sees_what_was_answered_before_it(store: SQLiteStore) -> No
     assert len(await store.sessions_of("u", NOW)) == 1
     await done(store, destroy("a"))
     assert await store.sessions_of("u", NOW) == []
-
-
-async def _create(store: SQLiteStore, key: str = "a") -> None:
-    await done(store, create(key))
-
-
-async def _add(store: SQLiteStore, times: int) -> None:
-    for _ in range(times):
-        await done(store, inc("a"))
-
-
-async def _count(store: SQLiteStore, key: str = "a") -> int:
-    count = (await stored(store, key))["n"]
-    assert isinstance(count, int)
-    return count
 
 
 async def test_a_read_that_would_have_to_wait_waits_on_the_other_thread(store: SQLiteStore) -> None:
@@ -183,3 +203,18 @@ async def test_a_read_that_would_have_to_wait_waits_on_the_other_thread(store: S
     finally:
         apsw.connection_hooks.remove(busy)
     assert asked == [threading.main_thread()] * 2
+
+
+async def _create(store: SQLiteStore, key: str = "a") -> None:
+    await done(store, create(key))
+
+
+async def _add(store: SQLiteStore, times: int) -> None:
+    for _ in range(times):
+        await done(store, inc("a"))
+
+
+async def _count(store: SQLiteStore, key: str = "a") -> int:
+    count = (await stored(store, key))["n"]
+    assert isinstance(count, int)
+    return count
