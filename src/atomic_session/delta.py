@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from .errors import AtomicSessionError, InvalidPath, InvalidValue, LimitExceeded, OperatorError
+from .errors import AtomicSessionError, ConflictingUpdate, InvalidPath, InvalidValue, LimitExceeded, OperatorError
 from .limits import Limits
-from .operators import Operator, Replace, Set, Unset, Update, apply, diff
+from .operators import Operator, Replace, Set, Unset, Update, apply, chain, diff
 from .paths import Path, overlaps, show_path
 from .snapshot import Frozen, Snapshot, freeze, thaw
 from .values import Value, check_value
@@ -37,6 +37,18 @@ class Parcel(NamedTuple):
     def touches(self, path: Path) -> bool:
         """Say whether it changes something at *path*, or above or inside."""
         return any(isinstance(item, Replace) or overlaps(item.path, path) for item in self.operators)
+
+    def joined_with(self, update: Update, limits: Limits) -> Update | None:
+        """Return the delta and *update* as one, or None where the delta has to go first."""
+        if any(self.touches(guard.path) for guard in update.guards):
+            return None
+        joined = Update(self.operators)
+        try:
+            for item in (*update.guards, *update.operators):
+                joined = chain(joined, item, limits)
+        except (ConflictingUpdate, LimitExceeded, OperatorError):
+            return None
+        return joined
 
     def misfits(self, error: AtomicSessionError | None) -> set[str]:
         """Return the field for which the store refused it, none where it is not that."""

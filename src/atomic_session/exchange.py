@@ -13,11 +13,11 @@ from typing import Any
 
 from .commands import Answer, Outcome
 from .delta import DeltaTracker, Parcel
-from .errors import ConflictingUpdate, LimitExceeded, OperatorError, OutcomeUnknown, ResponseStarted, SessionGone
+from .errors import OutcomeUnknown, SessionGone
 from .events import emit
 from .limits import Limits
 from .link import Link
-from .operators import Update, apply, chain
+from .operators import Update, apply
 from .values import Value
 
 __all__ = ["Exchange"]
@@ -93,13 +93,13 @@ class Exchange:
     async def touch(self, view: dict[str, Any], max_age: int | None) -> None:
         async with self._turn:
             if max_age is not None:
-                self._need_a_cookie_to("change max_age")
+                self.link.need_a_cookie_to("change max_age")
             await self._become_current(view)
             await self._touch(view, max_age)
 
     async def rotate(self, view: dict[str, Any], grace: int) -> None:
         async with self._turn:
-            self._need_a_cookie_to("rotate the session")
+            self.link.need_a_cookie_to("rotate the session")
             await self._become_current(view)
             if self.link.token is not None:
                 await self.link.rotate(grace)
@@ -107,7 +107,7 @@ class Exchange:
 
     async def login(self, view: dict[str, Any], owner: str) -> None:
         async with self._turn:
-            self._need_a_cookie_to("log in")
+            self.link.need_a_cookie_to("log in")
             link = self.link
             if link.token is not None and link.gone is None:
                 await self._rotate_to(view, owner)
@@ -125,17 +125,13 @@ class Exchange:
 
     async def regenerate(self, view: dict[str, Any]) -> None:
         async with self._turn:
-            self._need_a_cookie_to("regenerate the session")
+            self.link.need_a_cookie_to("regenerate the session")
             await self._destroy(view)
             if self.link.token is not None:
                 emit("session_regenerated", self.link.id)
             self._start_over(view)
 
     # How it is done, under the turn.
-
-    def _need_a_cookie_to(self, action: str) -> None:
-        if self.link.started:
-            raise ResponseStarted(action)
 
     def _forget(self, view: dict[str, Any]) -> None:
         self._arrived = None
@@ -190,7 +186,7 @@ class Exchange:
             if answer.error is not None:
                 raise answer.error
             return answer
-        joined = self._joined(parcel, update)
+        joined = parcel.joined_with(update, self._limits)
         if joined is None:
             await self._send_delta(view)
             joined, parcel = update, None
@@ -201,18 +197,6 @@ class Exchange:
         if answer.error is not None:
             raise answer.error
         return answer
-
-    def _joined(self, parcel: Parcel, update: Update) -> Update | None:
-        """Return the delta and *update* as one, or None where the delta has to go first."""
-        if any(parcel.touches(guard.path) for guard in update.guards):
-            return None
-        joined = Update(parcel.operators)
-        try:
-            for item in (*update.guards, *update.operators):
-                joined = chain(joined, item, self._limits)
-        except (ConflictingUpdate, LimitExceeded, OperatorError):
-            return None
-        return joined
 
     async def _send(self, view: dict[str, Any], update: Update, parcel: Parcel | None) -> Answer:
         """Send *update*, which carries *parcel*, and take over what comes back."""
@@ -252,7 +236,9 @@ class Exchange:
         if link.gone is not None:
             return
         if link.token is None:
-            await self._create_if_any(view)
+            data = tracker.clean(view)
+            if data:
+                await self._create(view, data, None)
         elif tracker.is_changed(view):
             await self._become_current(view)
             await self._send_delta(view)
@@ -299,13 +285,8 @@ class Exchange:
             self._forget(view)
         return Answer(Outcome.DONE, taken=applied.taken)
 
-    async def _create_if_any(self, view: dict[str, Any]) -> None:
-        data = self.tracker.clean(view)
-        if data:
-            await self._create(view, data, None)
-
     async def _create(self, view: dict[str, Any], data: dict[str, Value], owner: str | None) -> None:
-        self._need_a_cookie_to("create a session")
+        self.link.need_a_cookie_to("create a session")
         self.settle(view)
         parcel = self.tracker.pack_all(view)
         answer = await self.link.create(data, owner)

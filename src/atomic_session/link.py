@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from . import commands
 from .commands import Answer, Command, Login, Outcome
 from .dispatcher import Dispatcher
-from .errors import CorruptRecord, OutcomeUnknown, SessionGone, StoreUnavailable
+from .errors import CorruptRecord, OutcomeUnknown, ResponseStarted, SessionGone, StoreUnavailable
 from .events import emit
 from .operators import Update
 from .record import Record, new_record
@@ -80,6 +80,16 @@ class Link:
     def id(self) -> str:
         """The public id; empty while there is no session."""
         return "" if self.token is None else self.token.id
+
+    def need_a_cookie_to(self, action: str) -> None:
+        """
+        Make sure that a cookie can still be sent.
+
+        Raises:
+            ResponseStarted: it cannot; nothing was done.
+        """
+        if self.started:
+            raise ResponseStarted(action)
 
     def raise_gone(self) -> NoReturn:
         raise SessionGone(self.id)

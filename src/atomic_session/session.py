@@ -52,6 +52,9 @@ class Session(dict[str, Any], Operators[bool]):
     A session without a record is empty and new.  One that was destroyed, rotated away or has
     expired since this request loaded it is empty and `gone`: writing to it raises `SessionGone`.
 
+    What comes back from the store replaces the fields that differ: after an await take a nested
+    list or dict from the session again, one that was taken before may be part of it no more.
+
     Every awaited method raises `StoreUnavailable` when nothing happened, and `OutcomeUnknown`
     when that is not known.
     """
@@ -322,17 +325,11 @@ class Session(dict[str, Any], Operators[bool]):
         """Be readable as soon as there is something to read."""
         exchange = self._exchange
         if exchange is not None and exchange.tracker.loaded:
-            self.__class__ = Session
+            self.__class__ = Session  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class _NotLoaded:
-    """The one key of an unloaded session: encoders that read past our methods fail at it."""
-
-    def __repr__(self) -> str:
-        return "<session not loaded>"
-
-
-_NOT_LOADED = _NotLoaded()
+_NOT_LOADED = object()
+"""The one key of an unloaded session: encoders that read past our methods fail at it."""
 
 
 def new_session(context: SessionContext, headers: Headers, *, secure: bool) -> Session:
