@@ -43,6 +43,9 @@ class SessionMiddleware:
     """
     Give each HTTP request and websocket of *app* its session, as `scope["session"]`.
 
+    Inside another one with the same cookie, as around a mounted application, it leaves that one's
+    session in place, whatever its own store is.
+
     Args:
         app: the application.
         secret_key: signs the cookie, so that a forged one costs no trip; of several keys the
@@ -178,8 +181,9 @@ class _Response:
         if closing:
             session.cookie_header()  # a handshake that is refused so takes no cookie along
         try:
-            if message.get("status", 200) < _SERVER_ERROR:
+            if self._scope.get("session") is not session:
                 self._adopt_replacement()
+            if message.get("status", 200) < _SERVER_ERROR:
                 await self._commit()
             else:
                 self._discard()
