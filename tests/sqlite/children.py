@@ -11,9 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def child(code: str, *arguments: object, options: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """Start *code*, with these arguments as text in `sys.argv`, and pipes to all its ends."""
-    command = [sys.executable, "-W", "error", *options, "-c", code, *map(str, arguments)]
+def child(
+    code: str, *arguments: object, options: Sequence[str] = (), prefix: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """Start *code*, with these arguments as text in `sys.argv`; *prefix* is a command that runs another."""
+    command = [*prefix, sys.executable, "-W", "error", *options, "-c", code, *map(str, arguments)]
     places = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     return subprocess.Popen(
@@ -28,9 +30,9 @@ def output(process: subprocess.Popen[str]) -> list[str]:
     return out.splitlines()
 
 
-def ran(code: str, *arguments: object, options: Sequence[str] = ()) -> list[str]:
+def ran(code: str, *arguments: object, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> list[str]:
     """Return the lines that *code* prints."""
-    return output(child(code, *arguments, options=options))
+    return output(child(code, *arguments, options=options, prefix=prefix))
 
 
 def await_go() -> None:

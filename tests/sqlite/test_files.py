@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -359,3 +360,66 @@ async def test_files_that_may_not_grow_refuse_what_is_new_and_keep_what_is_there
     assert ran(FULL, path) == ["40"]
     assert rows(path) == 41
     assert rows(path, "PRAGMA integrity_check") == "ok"
+
+
+NO_SPACE = """
+import asyncio, os, sys
+from pathlib import Path
+from atomic_session.errors import StoreUnavailable
+from atomic_session.stores.sqlite import SQLiteStore
+from tests.sqlite.commands import create, done, inc, stored
+
+def fill(path):
+    with path.open("wb") as file:
+        for size in (65_536, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+                    file.flush()
+            except OSError:
+                pass
+
+async def refused(work):
+    try:
+        await work
+    except StoreUnavailable as error:
+        return True
+
+async def main():
+    disk = Path(sys.argv[1])
+    store = SQLiteStore(disk / "s.db")
+    await done(store, create("counter"))
+    kept = []
+    while not await refused(done(store, create(f"session-{len(kept)}", {"text": "x" * 20_000}))):
+        kept.append(f"session-{len(kept)}")
+    assert len(kept) > 5
+    for key in kept:
+        assert len((await stored(store, key))["text"]) == 20_000
+    await store.close()
+
+    fill(disk / "other")
+    fresh = SQLiteStore(disk / "fresh.db")
+    assert await refused(fresh.open())
+    assert await refused(done(store, inc("counter")))
+    os.unlink(disk / "other")
+    await done(fresh, create("a"))
+    await fresh.close()
+    await done(store, inc("counter"))
+    assert await stored(store, "counter") == {"n": 1}
+    await store.close()
+    print("served again")
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_refuses_what_is_new_and_serves_again_when_there_is_space(tmp_path: Path) -> None:
+    mounted = f'mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("a small disk cannot be mounted here: it takes the rights of root")
+
+    assert ran(NO_SPACE, tmp_path, prefix=prefix) == ["served again"]
