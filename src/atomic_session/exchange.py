@@ -72,10 +72,7 @@ class Exchange:
 
     async def update(self, view: dict[str, Any], update: Update) -> Answer:
         async with self._turn:
-            if self.link.stale:
-                await self._fetch(view)
-            if self.link.gone is not None:
-                self.link.raise_gone()
+            await self._become_current(view)
             if self.link.token is not None:
                 answer = await self._update_with_delta(view, update)
                 if self.link.token is not None:
@@ -149,7 +146,6 @@ class Exchange:
             await self._fetch(view)
         if self.link.gone is not None:
             self.link.raise_gone()
-        self.settle(view)
 
     async def _fetch(self, view: dict[str, Any]) -> None:
         link = self.link
