@@ -31,7 +31,7 @@ class Lifetimes(msgspec.Struct, frozen=True):
         max_lifetime: time after creation, or after the last login, at which it ends in any case;
             None for no such end.
         touch_after: how old a renewal must be before a read makes the next one; None for a tenth
-            of the idle time.
+            of the idle time, as for a session whose own idle time is no longer than it.
     """
 
     max_age: int
@@ -44,8 +44,9 @@ class Lifetimes(msgspec.Struct, frozen=True):
 
     def renew_at(self, now: Instant, override: int | None) -> Instant:
         """Return the instant from which a renewal made at *now* is due again."""
-        wait = self.idle(override) // 10 if self.touch_after is None else self.touch_after
-        return now + wait
+        idle = self.idle(override)
+        wait = self.touch_after
+        return now + (idle // 10 if wait is None or wait >= idle else wait)
 
     def absolute_deadline(self, now: Instant) -> Instant | None:
         """Return the absolute deadline of a session that begins at *now*."""

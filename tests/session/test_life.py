@@ -441,6 +441,19 @@ async def test_a_session_keeps_its_own_max_age(any_site: Site) -> None:
     assert await any_site.request(cookie)() == {}
 
 
+async def test_a_session_whose_own_max_age_is_short_lives_while_it_is_read() -> None:
+    site = Site(touch_after="1 hour")
+    session = site.request(await site.visitor(a=1))
+    await session.touch(max_age="10 minutes")
+    cookie = cookie_of(session)
+
+    for _ in range(20):
+        site.clock.advance(9 * MINUTE)
+        session = await site.request(cookie)()
+        assert session == {"a": 1}
+        assert _sent(session) == "set"
+
+
 async def test_a_browser_session_has_a_cookie_without_max_age_until_it_asks_for_one() -> None:
     site = Site(max_age=None)
     session = site.request(None)
