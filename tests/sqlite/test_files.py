@@ -370,14 +370,12 @@ from atomic_session.stores.sqlite import SQLiteStore
 from tests.sqlite.commands import create, done, inc, stored
 
 def fill(path):
-    with path.open("wb") as file:
-        for size in (65_536, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-                    file.flush()
-            except OSError:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 65_536):
                 pass
+        except OSError:
+            pass
 
 async def refused(work):
     try:
