@@ -11,13 +11,16 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, NoReturn
 
+import msgspec
+
 from . import commands
+from .clock import Instant
 from .commands import Answer, Command, Login, Outcome
 from .dispatcher import Dispatcher
 from .errors import CorruptRecord, OutcomeUnknown, ResponseStarted, SessionGone, StoreUnavailable
 from .events import emit
 from .operators import Update
-from .record import Record, new_record
+from .record import Lifetimes, Record, new_record
 from .settings import Settings
 from .token import Token, new_token, renew_token
 from .values import Value
@@ -105,8 +108,7 @@ class Link:
 
     def load_at_once(self) -> Answer | None:
         """Load without waiting, if the store can; else nothing was done."""
-        token, settings = self._key, self._settings
-        command = commands.Load(token.id, token.digest, settings.clock(), settings.lifetimes)
+        command = self._loading()
         try:
             answer = self._dispatcher.load_at_once(command)
         except (CorruptRecord, StoreUnavailable) as error:
@@ -118,20 +120,17 @@ class Link:
         return answer
 
     async def load(self) -> Answer:
-        token, settings = self._key, self._settings
-        answer = await self._submit(commands.Load(token.id, token.digest, settings.clock(), settings.lifetimes))
+        answer = await self._submit(self._loading())
         self.stale = False
         return answer
 
     def update(self, update: Update, known_rev: int | None) -> Coroutine[Any, Any, Answer]:
-        token, settings = self._key, self._settings
-        now = settings.clock()
-        return self._submit(commands.Update(token.id, token.digest, now, settings.lifetimes, update, known_rev))
+        token, now = self._key, self._settings.clock()
+        return self._submit(commands.Update(token.id, token.digest, now, self._lifetimes(now), update, known_rev))
 
     async def touch(self, max_age: int | None) -> None:
-        token, settings = self._key, self._settings
-        now = settings.clock()
-        await self._submit(commands.Touch(token.id, token.digest, now, settings.lifetimes, max_age))
+        token, now = self._key, self._settings.clock()
+        await self._submit(commands.Touch(token.id, token.digest, now, self._lifetimes(now), max_age))
 
     async def rotate(self, grace: int = 0, owner: str | None = None) -> None:
         """Give the session a new token; with an *owner* it is a login."""
@@ -182,7 +181,18 @@ class Link:
         emit("session_created", token.id)
         return answer
 
-    # What their answers mean.
+    # How it is asked, and what the answers mean.
+
+    def _loading(self) -> commands.Load:
+        token, now = self._key, self._settings.clock()
+        return commands.Load(token.id, token.digest, now, self._lifetimes(now))
+
+    def _lifetimes(self, now: Instant) -> Lifetimes:
+        """Return the settings' own; but what is renewed when no cookie can be sent stays due for the next response."""
+        lifetimes = self._settings.lifetimes
+        if self.started and self.record is not None and now >= self.record.renew_at:
+            return msgspec.structs.replace(lifetimes, touch_after=0)
+        return lifetimes
 
     @property
     def _key(self) -> Token:

@@ -582,6 +582,28 @@ async def test_what_needs_no_cookie_goes_on_after_the_start(any_site: Site) -> N
     assert session.cookie_header() is None
 
 
+_USES: dict[str, Action] = {
+    "update": lambda session: session.inc("n"),
+    "load": lambda session: session.load(fresh=True),
+    "touch": lambda session: session.touch(),
+}
+
+
+@pytest.mark.parametrize("use", _USES)
+async def test_what_is_renewed_after_the_start_leaves_the_cookie_to_the_next_response(any_site: Site, use: str) -> None:
+    """A websocket can send no cookie; were its renewals the only ones, the browser's would run out."""
+    cookie = await any_site.visitor(n=0)
+    socket = await any_site.request(cookie)()
+    socket.cookie_header()
+    for _ in range(14):
+        any_site.clock.advance(2 * DAY)
+        for _ in range(3):
+            await _USES[use](socket)
+        request = await any_site.request(cookie)()
+        assert _sent(request) == "set"
+        assert _sent(await any_site.request(cookie)()) is None
+
+
 async def test_a_rotation_that_waits_while_the_response_starts_is_refused(site: Site) -> None:
     cookie = await site.visitor(a=1)
     session = site.request(cookie)

@@ -6,6 +6,7 @@ import asyncio
 
 from tests.session.kit import DAY, Site, cookie_of
 
+from atomic_session.commands import Update
 from atomic_session.token import new_token
 
 
@@ -61,6 +62,20 @@ async def test_an_update_after_a_read_is_one_trip_more(site: Site) -> None:
     await session.commit()
 
     assert site.store.kinds == ["Load", "Update", "Update"]
+
+
+async def test_an_update_asks_for_what_it_touched_only_where_the_rest_is_known(site: Site) -> None:
+    cookie = await site.visitor(a=1, big="x" * 1_000)
+    session = site.request(cookie)
+    for _ in range(3):
+        await session.inc("a")
+    await site.request(cookie).inc("a")
+    await session.inc("a")
+    revs = [command.known_rev for command in site.store.commands if isinstance(command, Update)]
+
+    first = revs[1]
+    assert first is not None
+    assert revs == [None, first, first + 1, None, first + 2]
 
 
 async def test_plain_changes_are_one_update(site: Site) -> None:
