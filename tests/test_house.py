@@ -269,7 +269,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFi
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files
 
 
-@pytest.mark.parametrize("kind", ["py.typed", ".sql", ".html", ".css", ".js"])
+@pytest.mark.parametrize("kind", ["py.typed", ".sql", ".lua", ".html", ".css", ".js"])
 def test_the_wheel_holds_the_files_that_are_no_modules(wheel: zipfile.ZipFile, kind: str) -> None:
     assert [name for name in wheel.namelist() if name.startswith("atomic_session/") and name.endswith(kind)]
 

@@ -10,11 +10,17 @@ from .store import Store
 
 __all__ = ["open_url"]
 
+_REDIS = ("atomic_session.stores.redis", "RedisStore")
 _STORES = {
     "memory": ("atomic_session.stores.memory", "MemoryStore"),
     "mongodb": ("atomic_session.stores.mongodb", "MongoStore"),
     "mongodb+srv": ("atomic_session.stores.mongodb", "MongoStore"),
     "sqlite": ("atomic_session.stores.sqlite", "SQLiteStore"),
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "unix": _REDIS,
+    "redis+cluster": _REDIS,
+    "rediss+cluster": _REDIS,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-__all__ = ["read_migrations", "read_queries"]
+__all__ = ["read_migrations", "read_queries", "read_scripts"]
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -24,6 +24,14 @@ def read_migrations(package: str) -> list[str]:
         if not name.startswith(f"{number:04}_"):
             raise RuntimeError(f"migration {name!r} stands where number {number} should")
     return [entry.read_text("utf-8") for _, entry in found]
+
+
+def read_scripts(package: str) -> dict[str, str]:
+    """Return *package*'s scripts in `lua/` by the names of their files."""
+    entries = files(package).joinpath("lua").iterdir()
+    return {
+        entry.name.removesuffix(".lua"): entry.read_text("utf-8") for entry in entries if entry.name.endswith(".lua")
+    }
 
 
 def _statement(text: str) -> str:

@@ -1,0 +1,78 @@
+"""From what scripts say to answers: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ... import commands, operators
+from ...commands import Answer, Command, Load, Outcome, Update
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OperatorError
+from ...fields import decode_fields
+from ...paths import show_path
+from ...record import Record
+from ...values import MISSING, decode
+from .records import join, pairs, record_of
+
+__all__ = ["AGAIN", "answer_of"]
+
+AGAIN = 7
+"""The script leaves this update to the slow path."""
+
+_CORRUPT = 8
+_DONE, _UNMET, _REFUSED = 0, 1, 2
+_OUTCOMES = (
+    Outcome.DONE,
+    Outcome.UNMET,
+    Outcome.REFUSED,
+    Outcome.ROTATED,
+    Outcome.DESTROYED,
+    Outcome.ABSENT,
+    Outcome.EXISTS,
+)
+_NOT_LIVE = {code: Answer(outcome) for code, outcome in enumerate(_OUTCOMES) if code > _REFUSED}
+
+
+def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
+    """
+    Return the answer that the script's *reply* to *command* says.
+
+    Raises:
+        CorruptRecord: what is stored is not ours.
+    """
+    code = reply[0]
+    if code in _NOT_LIVE:
+        return _NOT_LIVE[code]
+    if code == _CORRUPT:
+        raise CorruptRecord(command.id, "a text in it is not ours")
+    if type(command) is commands.Destroy:
+        return Answer(Outcome.DONE)
+    fields = pairs(reply[3])
+    record = record_of(command.id, fields)
+    if code == _REFUSED and type(command) is Update:
+        return Answer(Outcome.REFUSED, record, error=_refusal(command, reply[4], reply[5:]))
+    if type(command) is not Load and type(command) is not Update:
+        return Answer(Outcome.DONE, record, renewed=reply[1] == 1)
+    raw = join(fields)
+    whole = type(command) is Load or (type(command) is Update and _is_whole(command, record, done=code == _DONE))
+    try:
+        data = decode_fields(raw)
+        taken = MISSING if reply[2] is None else decode(reply[2])
+    except ValueError as error:
+        raise CorruptRecord(command.id, str(error)) from error
+    return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[1] == 1)
+
+
+def _is_whole(command: Update, record: Record, *, done: bool) -> bool:
+    before = record.rev - 1 if done else record.rev
+    return command.known_rev != before or (done and command.update.fields is None)
+
+
+def _refusal(command: Update, number: int, why: Sequence[bytes | int]) -> AtomicSessionError:
+    words = [part.decode() if isinstance(part, bytes) else part for part in why]
+    if len(words) > 1:
+        limit, maximum, actual = words
+        return LimitExceeded(str(limit), int(maximum), int(actual))
+    operator = command.update.operators[number - 1 - len(command.update.guards)]
+    path = show_path(()) if isinstance(operator, operators.Replace) else show_path(operator.path)
+    return OperatorError(operator.verb, path, str(words[0]))

@@ -1,0 +1,130 @@
+"""A Cluster: requests go to the master of their key, and follow it when it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import AskError, ClusterDownError, MovedError, RedisClusterException
+
+from ...errors import StoreUnavailable
+from .failures import LOST, lost
+from .link import Reply, Request, refreshed, with_scripts
+from .wire import Part
+
+__all__ = ["ClusterLink"]
+
+_MOST_MOVES = 8
+"""How often a request follows its key before it gives up."""
+
+_ASKING = ("ASKING",)
+
+
+class ClusterLink:
+    """The masters of a Cluster, with one trip to each of those that a batch needs, all at once."""
+
+    def __init__(self, client: Any, timeout: float, *, owned: bool) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._owned = owned
+        self.opening = asyncio.Lock()
+        self._learning = asyncio.Lock()
+        self._known = False
+
+    async def send(self, requests: Sequence[Request]) -> list[Reply]:
+        replies: list[Reply] = [StoreUnavailable("the key moved again and again")] * len(requests)
+        waiting = list(range(len(requests)))
+        for _ in range(_MOST_MOVES):
+            if not waiting:
+                break
+            found = await self._round([requests[place] for place in waiting])
+            for place, reply in zip(waiting, found, strict=True):
+                replies[place] = reply
+            moved = [place for place in waiting if isinstance(replies[place], MovedError)]
+            if moved:
+                await self._follow([replies[place] for place in moved])
+            elif any(isinstance(reply, StoreUnavailable | ClusterDownError) for reply in found):
+                await self._learn()  # so that the next ones find the way
+            waiting = moved
+        return [StoreUnavailable("the key moved") if isinstance(reply, MovedError) else reply for reply in replies]
+
+    async def close(self) -> None:
+        self._known = False
+        if self._owned:
+            await self._client.aclose()
+
+    async def _round(self, requests: Sequence[Request]) -> list[Reply]:
+        """Send each request to where its key is thought to be, then follow those that are being moved."""
+        replies: list[Reply] = [None] * len(requests)
+        groups: dict[Any, list[int]] = {}
+        for place, request in enumerate(requests):
+            node = await self._node_of(request)
+            if isinstance(node, StoreUnavailable):
+                replies[place] = node
+            else:
+                groups.setdefault(node, []).append(place)
+        await asyncio.gather(*[self._visit(node, requests, places, replies) for node, places in groups.items()])
+        return replies
+
+    async def _visit(self, node: Any, requests: Sequence[Request], places: list[int], replies: list[Reply]) -> None:
+        answers = await with_scripts(_Member(node), [requests[place].parts for place in places], self._timeout)
+        for place, answer in zip(places, answers, strict=True):
+            replies[place] = await self._asked(answer, requests[place]) if isinstance(answer, AskError) else answer
+
+    async def _asked(self, error: AskError, request: Request) -> Reply:
+        """Send one request to the master that is taking over its key."""
+        node = self._client.get_node(host=error.host, port=error.port)
+        if node is None:
+            return StoreUnavailable("its key is being moved to a server that is not known yet")
+        pair: list[Sequence[Part]] = [_ASKING, request.parts]
+        member = _Member(node)
+        _, reply = await with_scripts(member, pair, self._timeout)
+        return reply
+
+    async def _node_of(self, request: Request) -> Any:
+        try:
+            if not self._known:
+                async with self._learning, asyncio.timeout(self._timeout / 2):
+                    await self._client.initialize()
+                    self._known = True
+            return self._client.get_node_from_key(request.key)
+        except (RedisClusterException, *LOST) as error:
+            return lost(error, sent=False)
+
+    async def _follow(self, errors: Sequence[MovedError]) -> None:
+        for error in errors:
+            await self._client.nodes_manager.move_slot(error)
+
+    async def _learn(self) -> None:
+        """Ask which server has which keys; nobody waits where somebody asks already."""
+        if self._learning.locked():
+            return
+        try:
+            async with self._learning, asyncio.timeout(self._timeout / 2):
+                await self._client.nodes_manager.initialize()
+        except (RedisClusterException, *LOST):
+            return
+
+
+class _Member:
+    """One server of a Cluster."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+
+    async def at_hand(self) -> Any:
+        return None
+
+    async def acquire(self) -> Any:
+        connection = self._node.acquire_connection()
+        try:
+            await refreshed(connection)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            self._node.release(connection)
+            raise
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        self._node.release(connection)

@@ -1,0 +1,95 @@
+"""Which servers a store talks to: one client for each event loop, of the application's or of our own making."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from .cluster import ClusterLink
+from .link import Link, SingleLink
+
+__all__ = ["Client", "Links", "client_from_url"]
+
+Client: TypeAlias = "Redis | RedisCluster"
+
+_CLUSTER = "+cluster"
+_DEFAULT_PREFIX = "atomic-session:"
+
+
+class Links:
+    """
+    One link for each event loop.
+
+    A client of the application's own serves the loop that uses it first, and is never closed here;
+    those that a function makes are ours.
+    """
+
+    def __init__(self, client: Client | Callable[[], Client], timeout: float) -> None:
+        if not isinstance(client, Redis | RedisCluster) and not callable(client):
+            raise ValueError(f"a Redis store needs a client of redis.asyncio, or what makes one, not {client!r}")
+        self._client = client
+        self._timeout = timeout
+        self._links: dict[asyncio.AbstractEventLoop, Link] = {}
+
+    def get(self) -> Link:
+        """Return the link of the running loop; a loop that is new drops those of loops that are closed."""
+        loop = asyncio.get_running_loop()
+        link = self._links.get(loop)
+        if link is None:
+            for other in [known for known in self._links if known.is_closed()]:
+                del self._links[other]
+            link = self._links[loop] = self._made()
+        return link
+
+    async def close(self) -> None:
+        """Let go of the running loop's connections."""
+        link = self._links.pop(asyncio.get_running_loop(), None)
+        if link is not None:
+            await link.close()
+
+    def _made(self) -> Link:
+        if isinstance(self._client, Redis | RedisCluster):
+            if self._links:
+                raise RuntimeError("a Redis client serves one event loop: give the store a URL, or what makes a client")
+            return _link(self._client, self._timeout, owned=False)
+        return _link(self._client(), self._timeout, owned=True)
+
+
+def client_from_url(url: str) -> tuple[Callable[[], Client], str]:
+    """
+    Return what makes a client for *url*, and the prefix of its keys.
+
+    Raises:
+        ValueError: the driver does not take it.
+    """
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    prefix = dict(options).get("prefix", _DEFAULT_PREFIX)
+    rest = urlencode([(name, value) for name, value in options if name != "prefix"])
+    plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix(_CLUSTER), query=rest))
+    kind = RedisCluster if parts.scheme.endswith(_CLUSTER) else Redis
+
+    def make() -> Client:
+        made: Client = kind.from_url(
+            plain, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=None
+        )
+        return made
+
+    try:
+        make()  # it connects to nothing
+    except (RedisError, RedisClusterException) as error:
+        raise ValueError(f"a Redis URL that the driver refuses: {str(error).partition('.')[0]}") from error
+    return make, prefix
+
+
+def _link(client: Client, timeout: float, *, owned: bool) -> Link:
+    if isinstance(client, RedisCluster):
+        return ClusterLink(client, timeout, owned=owned)
+    return SingleLink(client, timeout, owned=owned)

@@ -1,0 +1,22 @@
+-- Reads a session whole, and renews it when that is due.
+--
+-- Arguments: 3 max_age of the settings   4 touch_after, empty for a tenth of it
+-- Result:    all fields.
+-- One step:  the renewal goes with the read, so that of many requests one sends the cookie again.  Where the server
+--            has no memory left the read is worth more than the renewal, which stays due.
+
+local refused = enter(1, 0)
+if refused then return {refused} end
+local due = now >= tonumber(renew)
+if due then
+  local before = found[1]
+  renewed(ARGV[3], ARGV[4])
+  local reply = redis.pcall('HSET', key, '\0h', hot())
+  if type(reply) == 'table' and reply.err then
+    if not string.find(reply.err, 'OOM', 1, true) then return reply end
+    due = false
+  else
+    sweep()
+  end
+end
+return {DONE, due and 1 or 0, false, call('HGETALL', key)}

@@ -1,0 +1,172 @@
+"""
+Whose sessions are whose: a list per owner, in a key of its own.
+
+In a Cluster no step can touch the record and the list at once.  So a session is written into the
+list before it becomes the owner's: the list names every session of the owner, and perhaps others.
+Whoever reads it asks the records, which are the truth, and takes off it what is not the owner's.
+An entry whose login may be under way is left alone for a minute; a list that the server lost is
+written again when its sessions are renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from ...clock import Instant
+from ...commands import OwnerLimit
+from ...errors import OutcomeUnknown, StoreUnavailable
+from ...lifecycle import evicted
+from ...record import Record
+from .compile import Arguments, destroy_if_owned
+from .link import Reply, Request, plain, running
+from .records import HOT, OWNER, STATIC, record_of
+from .scripts import CONFIRM, DESTROY, ENLIST, STRIKE
+
+__all__ = ["SLACK", "Owners"]
+
+SLACK = 3_600_000
+"""Milliseconds that the server waits longer than a deadline, as in `lua/guard.lua`."""
+
+_UNDER_WAY = 60_000
+"""Milliseconds for which a login may be under way."""
+
+_CONTENDERS = 10_000
+"""How often a place is tried for, while others take it first."""
+
+Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
+
+
+class _Entry(Struct, frozen=True):
+    """A session in a list: its record, None where there is none, and until when its login may be under way."""
+
+    id: str
+    till: Instant
+    record: Record | None
+
+    def is_live(self, owner: str, now: Instant) -> bool:
+        record = self.record
+        return record is not None and record.owner == owner and not record.destroyed and not record.expired(now)
+
+    def is_under_way(self, owner: str, now: Instant) -> bool:
+        record = self.record
+        over = record is not None and (record.destroyed or record.owner == owner)
+        return now < self.till and not over
+
+
+class Owners:
+    """The lists of all owners; *send* makes a trip and raises what came of it."""
+
+    def __init__(self, prefix: bytes, session_key: Callable[[str], bytes], send: Send) -> None:
+        self._prefix = prefix
+        self._session_key = session_key
+        self._send = send
+
+    async def live(self, owner: str, now: Instant) -> list[Record]:
+        """Return *owner*'s live records, the latest used first."""
+        _, entries = await self._read(owner)
+        found = [entry.record for entry in entries if entry.record is not None and entry.is_live(owner, now)]
+        lost = [entry.id for entry in entries if not entry.is_live(owner, now) and entry.till <= now]
+        if lost:
+            await self._try(running(STRIKE, self.key_of(owner), [now, *lost]))
+        return sorted(found, key=lambda record: (record.last_used, record.id), reverse=True)
+
+    async def bury(self, owner: str, ids: Sequence[str], now: Instant) -> int:
+        """Destroy those sessions of *ids* that are *owner*'s, and say how many were."""
+        arguments = destroy_if_owned(owner, now)
+        replies = await self._send([running(DESTROY, self._session_key(id), arguments) for id in ids])
+        return sum(reply[0] == 0 for reply in replies)
+
+    async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
+        """Destroy *owner*'s sessions but *keep*: all that the list names, for one may just become the owner's."""
+        _, entries = await self._read(owner)
+        ids = [entry.id for entry in entries if entry.id != keep and entry.is_live(owner, now)]
+        return await self.bury(owner, ids, now)
+
+    async def announce(self, owner: str, id: str, now: Instant, stay: int) -> None:
+        """Write a session into the list before its login; without a limit there is always room."""
+        await self._send([running(ENLIST, self.key_of(owner), [id, now + _UNDER_WAY, stay + SLACK, b""])])
+
+    async def admit(self, owner: str, id: str, limit: OwnerLimit, now: Instant, stay: int) -> Sequence[str]:
+        """
+        Write a session into the list, if there is room or room is to be made; return who gives way.
+
+        Raises:
+            LimitExceeded: there is no room; nothing was written.
+        """
+        for _ in range(_CONTENDERS):
+            number, entries = await self._read(owner)
+            others = [entry for entry in entries if entry.id != id]
+            used = {e.id: e.record.last_used for e in others if e.record is not None and e.is_live(owner, now)}
+            used |= {e.id: e.till - _UNDER_WAY for e in others if e.is_under_way(owner, now)}
+            going = evicted(limit, sorted(used, key=lambda other: (used[other], other), reverse=True))
+            over = [entry.id for entry in others if entry.id not in used and entry.till <= now]
+            arguments: Arguments = [id, now + _UNDER_WAY, stay + SLACK, number, *going, *over]
+            (reply,) = await self._send([running(ENLIST, self.key_of(owner), arguments)])
+            if reply == 1:
+                return going
+        raise StoreUnavailable("too many logins of one owner at once")
+
+    async def restore(self, owner: str, ids: Sequence[str], stay: int) -> None:
+        """Put back into the list who was to give way to a login that did not happen."""
+        await self._try(*[self._confirm(owner, id, stay, back=1) for id in ids])
+
+    async def settle(self, owner: str, id: str, stay: int) -> bool:
+        """Say that a login is done, or failed; return whether nobody took its place in the meantime."""
+        (reply,) = await self._send([self._confirm(owner, id, stay, back=0)])
+        return bool(reply == 1)
+
+    async def refresh(self, renewed: Sequence[tuple[Record, Instant]]) -> None:
+        """Have the lists name the records that were renewed, each at an instant, and stay as long as they."""
+        requests = [
+            self._confirm(record.owner, record.id, record.idle_deadline - now, back=1)
+            for record, now in renewed
+            if record.owner is not None
+        ]
+        if requests:
+            await self._try(*requests)
+
+    def _confirm(self, owner: str, id: str, stay: int, *, back: int) -> Request:
+        return running(CONFIRM, self.key_of(owner), [id, stay + SLACK, back])
+
+    async def give_up(self, failed: Sequence[tuple[str, str]]) -> None:
+        """Say of owners and ids that these logins failed."""
+        if failed:
+            await self._try(*[self._confirm(owner, id, 0, back=0) for owner, id in failed])
+
+    async def _try(self, *requests: Request) -> None:
+        """Do what may as well be done the next time."""
+        try:
+            await self._send(requests)
+        except (StoreUnavailable, OutcomeUnknown):
+            return
+
+    async def _read(self, owner: str) -> tuple[bytes, list[_Entry]]:
+        """Return the number and the entries of a list, with their records."""
+        (flat,) = await self._send([plain("ZRANGE", self.key_of(owner), 0, -1, "WITHSCORES")])
+        scores = _scores(flat)
+        number = scores.pop("", b"0")
+        looks = [plain("HMGET", self._session_key(id), HOT, STATIC, OWNER) for id in scores]
+        replies = await self._send(looks) if looks else []
+        return number, [_entry(id, till, reply) for (id, till), reply in zip(scores.items(), replies, strict=True)]
+
+    def key_of(self, owner: str) -> bytes:
+        """Return the key of *owner*'s list."""
+        return self._prefix + owner.encode()
+
+
+def _scores(flat: Sequence[Any]) -> dict[str, bytes]:
+    """Return scores by id, which come in turn or, in the newer protocol, in pairs of text and number."""
+    pairs = flat if flat and isinstance(flat[0], list) else [flat[at : at + 2] for at in range(0, len(flat), 2)]
+    return {id.decode(): b"%.17g" % score if isinstance(score, float) else score for id, score in pairs}
+
+
+def _entry(id: str, till: bytes, fields: Sequence[bytes | None]) -> _Entry:
+    record = None if fields[0] is None else record_of(id, _named(fields))
+    return _Entry(id, int(float(till)), record)
+
+
+def _named(fields: Sequence[bytes | None]) -> dict[bytes, bytes]:
+    return {name: text for name, text in zip((HOT, STATIC, OWNER), fields, strict=True) if text is not None}

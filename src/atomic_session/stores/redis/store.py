@@ -1,0 +1,131 @@
+"""The Redis store: a hash per session, one script per command, many commands in one trip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...clock import Instant
+from ...commands import Answer, Command, Outcome
+from ...errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
+from ...limits import DEFAULT_LIMITS, Limits
+from ...store import SessionInfo
+from .failures import refused
+from .link import Reply, Request
+from .links import Client, Links, client_from_url
+from .owners import Owners
+from .proof import prove
+from .work import Work, is_limited
+
+__all__ = ["RedisStore"]
+
+_MOST_OPERATORS = 1_000
+"""What one update may ask of a script, whose stack is bounded."""
+
+
+class RedisStore:
+    """
+    Keep records on a Redis or Valkey server, behind a sentinel, or in a Cluster.
+
+    An acknowledged change is as safe as the server's persistence and replication make it: a
+    failover can undo an acknowledged logout.  What is over the server sweeps by itself.
+
+    Args:
+        client: a `redis.asyncio.Redis` or `RedisCluster`, which stays the application's own and serves the event loop
+            that uses it first; or a function that makes one for each event loop.
+        prefix: what the names of all keys begin with.
+        timeout: seconds after which a trip has failed.
+        limits: what one session may hold.
+
+    Raises:
+        ValueError: a setting is nonsense; the message names it.
+    """
+
+    lanes = 2
+    batch_size = 128
+
+    def __init__(
+        self,
+        client: Client | Callable[[], Client],
+        *,
+        prefix: str = "atomic-session:",
+        timeout: float = 5.0,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        if limits.operators > _MOST_OPERATORS:
+            raise ValueError(f"limit 'operators' must be at most {_MOST_OPERATORS} on Redis, not {limits.operators}")
+        self._links = Links(client, timeout)
+        self._proved = False
+        self._prefix = prefix.encode()
+        self._owners = Owners(self._prefix + b"owner:", self._key_of, self._ask)
+        self._work = Work(self._send, self._key_of, self._owners, limits)
+
+    @classmethod
+    def from_url(cls, url: str, *, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) -> RedisStore:
+        """
+        Build one from `redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`.
+
+        What the driver takes in a URL may stand in it, and `prefix=`.
+
+        Raises:
+            ValueError: the driver does not take it.
+        """
+        make, prefix = client_from_url(url)
+        return cls(make, prefix=prefix, limits=limits, timeout=timeout)
+
+    async def open(self) -> None:
+        link = self._links.get()
+        async with link.opening:
+            if not self._proved:
+                await prove(link, self._work, self._owners)
+                self._proved = True
+
+    async def close(self) -> None:
+        self._proved = False
+        await self._links.close()
+
+    async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        if not commands:
+            return ()
+        if any(map(is_limited, commands)):
+            fates = [await self._work.limited(command) for command in commands]
+        else:
+            fates = await self._work.all_of(commands)
+        failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
+        if len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
+            raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
+        return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
+
+    async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
+        return [SessionInfo.of(record) for record in await self._owners.live(owner, now)]
+
+    async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
+        return await self._owners.destroy_all(owner, keep, now)
+
+    async def purge(self, now: Instant, limit: int) -> int:  # noqa: ARG002 - the server sweeps by itself
+        return 0
+
+    def _key_of(self, session_id: str) -> bytes:
+        return self._prefix + b"session:" + session_id.encode()
+
+    async def _send(self, requests: Sequence[Request]) -> list[Reply]:
+        return await self._links.get().send(requests) if requests else []
+
+    async def _ask(self, requests: Sequence[Request]) -> list[Reply]:
+        """
+        Make a trip, and raise the first failure in it.
+
+        Raises:
+            StoreUnavailable: one of the requests was not carried out.
+            OutcomeUnknown: one of them may have been.
+        """
+        replies = await self._send(requests)
+        for reply in replies:
+            if isinstance(reply, AtomicSessionError):
+                raise reply
+            if isinstance(reply, Exception):
+                raise refused(reply, "") from reply
+        return replies
+
+
+def _is_outage(error: AtomicSessionError) -> bool:
+    return isinstance(error, StoreUnavailable | OutcomeUnknown)

@@ -1,0 +1,233 @@
+"""What becomes of commands: one trip for all of them, and the few that take more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from ...commands import Answer, Command, Create, Login, Outcome, Rotate, Update
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OutcomeUnknown, StoreUnavailable
+from ...fields import encode_fields
+from ...lifecycle import Stored, login_of, perform
+from ...limits import Limits
+from .answers import AGAIN, answer_of
+from .compile import compile_command
+from .failures import refused
+from .link import Reply, Request, plain, running
+from .owners import SLACK, Owners
+from .records import HOT, STATIC, Kept, Texts, hot_of, kept_of, ours_of, size_of, texts_in, texts_in_raw
+from .scripts import CREATE, REPLACE
+from .wire import Part
+
+__all__ = ["Fate", "Work", "is_limited"]
+
+Fate: TypeAlias = Answer | AtomicSessionError
+"""An answer; or what is to be raised to whoever asked."""
+
+Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
+
+_SLOW_TRIES = 200
+"""How often the slow path is gone again because somebody else was quicker."""
+
+
+def is_limited(command: Command) -> bool:
+    """Say whether *command* is a login that must find room."""
+    login = login_of(command)
+    return login is not None and login.limit is not None
+
+
+class Work:
+    """Carry out commands; *send* makes a trip and never raises."""
+
+    def __init__(self, send: Send, key_of: Callable[[str], bytes], owners: Owners, limits: Limits) -> None:
+        self._send = send
+        self.key_of = key_of
+        self._owners = owners
+        self._limits = limits
+
+    async def all_of(self, commands: Sequence[Command]) -> list[Fate]:
+        """Carry out *commands*, none of them limited, in one trip; what is slow, and the owners' lists, come after."""
+        fates: dict[int, Fate] = {}
+        requests: dict[int, Request] = {}
+        for place, command in enumerate(commands):
+            fate = await self._announced(command) if login_of(command) is not None else None
+            try:
+                requests[place] = self._request(command)
+            except LimitExceeded as error:
+                fate = Answer(Outcome.REFUSED, error=error)
+            if fate is not None:
+                fates[place] = fate
+                requests.pop(place, None)
+        replies = await self._send(list(requests.values()))
+        for place, reply in zip(requests, replies, strict=True):
+            fates[place] = await self._fate(commands[place], reply)
+        await self._refresh(commands, fates)
+        return [fates[place] for place in range(len(commands))]
+
+    async def limited(self, command: Command) -> Fate:
+        """Carry out a login that must find room; whoever gives way to it is destroyed once it is done."""
+        login = login_of(command)
+        if login is None or login.limit is None:
+            return (await self.all_of([command]))[0]
+        try:
+            going = await self._owners.admit(login.owner, command.id, login.limit, command.now, _stay(command))
+        except LimitExceeded as error:
+            return await self._full(command, error)
+        except AtomicSessionError as error:
+            return _as_unavailable(error)
+        (reply,) = await self._send([self._request(command)])
+        fate = await self._fate(command, reply)
+        try:
+            return await self._seated(command, login, fate, going)
+        except AtomicSessionError as error:  # the login is done; who should have given way may live on
+            return OutcomeUnknown(str(error))
+
+    async def _seated(self, command: Command, login: Login, fate: Fate, going: Sequence[str]) -> Fate:
+        owner, now, stay = login.owner, command.now, _stay(command)
+        if isinstance(fate, Answer) and fate.outcome is Outcome.DONE:
+            await self._owners.bury(owner, going, now)
+            if not await self._owners.settle(owner, command.id, stay):
+                await self._owners.bury(owner, [command.id], now)
+        elif isinstance(fate, Answer):
+            await self._owners.restore(owner, going, stay)
+            await self._owners.settle(owner, command.id, stay)
+        return fate
+
+    async def _full(self, command: Command, error: LimitExceeded) -> Fate:
+        """Refuse a login for want of room, unless it would have failed all the same."""
+        kept = await self._kept(command)
+        if isinstance(kept, AtomicSessionError):
+            return _as_unavailable(kept)
+        try:
+            _, answer = perform(command, None if kept is None else kept.stored, self._limits)
+        except CorruptRecord as corrupt:
+            return corrupt
+        return Answer(Outcome.REFUSED, error=error) if answer.outcome is Outcome.DONE else answer
+
+    async def _announced(self, command: Command) -> Fate | None:
+        """Write a login into its owner's list; return why it cannot be."""
+        login = login_of(command)
+        if login is not None:
+            try:
+                await self._owners.announce(login.owner, command.id, command.now, _stay(command))
+            except AtomicSessionError as error:
+                return _as_unavailable(error)
+        return None
+
+    def _request(self, command: Command) -> Request:
+        """
+        Return the request that carries out *command*.
+
+        Raises:
+            LimitExceeded: it creates what is too large.
+        """
+        key = self.key_of(command.id)
+        if type(command) is not Create:
+            script, arguments = compile_command(command, self._limits)
+            return running(script, key, arguments)
+        texts = texts_in_raw(encode_fields(command.data, self._limits))
+        fields = {**ours_of(command.record, size_of(texts)), **texts}
+        stay = command.record.idle_deadline - command.now + SLACK
+        return running(CREATE, key, [stay, *_flat(fields)])
+
+    async def _fate(self, command: Command, reply: Reply) -> Fate:
+        """Return what a reply means; go the slow path where it asks for that."""
+        if isinstance(reply, Exception):
+            return _fate_of(reply, command)
+        if type(command) is Create:
+            return perform(command, None, self._limits)[1] if reply == 1 else Answer(Outcome.EXISTS)
+        if reply[0] == AGAIN and type(command) is Update:
+            return await self._slowly(command, reply[3])
+        try:
+            return answer_of(command, reply)
+        except CorruptRecord as error:
+            return error
+
+    async def _slowly(self, command: Update, flat: Sequence[bytes]) -> Fate:
+        """Apply to what the script found, and replace if nobody has touched the record since; else load it again."""
+        kept = _kept_in(command, flat)
+        for _ in range(_SLOW_TRIES):
+            if isinstance(kept, AtomicSessionError):
+                return _as_unavailable(kept)
+            before = None if kept is None else kept.stored
+            try:
+                after, answer = perform(command, before, self._limits)
+            except CorruptRecord as error:
+                return error
+            if kept is None or after is None or after is before:
+                return answer
+            (reply,) = await self._send([self._replacement(kept, after, command.now)])
+            if reply == 1:
+                return answer
+            if isinstance(reply, Exception):
+                return _fate_of(reply, command)
+            kept = await self._kept(command)
+        return StoreUnavailable("others change this session all the time")
+
+    def _replacement(self, kept: Kept, after: Stored, now: int) -> Request:
+        old, new = texts_in(kept.fields), texts_in_raw(after.raw)
+        gone = [name for name in old if name not in new]
+        changed = {HOT: hot_of(after.record, size_of(new))}
+        changed |= {name: text for name, text in new.items() if old.get(name) != text}
+        guard: list[Part] = [kept.fields[HOT], kept.fields[STATIC], after.record.idle_deadline - now + SLACK]
+        return running(REPLACE, self.key_of(after.record.id), [*guard, len(gone), *gone, *_flat(changed)])
+
+    async def _kept(self, command: Command) -> Kept | AtomicSessionError | None:
+        (reply,) = await self._send([plain("HGETALL", self.key_of(command.id))])
+        if isinstance(reply, Exception):
+            return _fate_of(reply, command)
+        return _kept_in(command, _flattened(reply))
+
+    async def _refresh(self, commands: Sequence[Command], fates: dict[int, Fate]) -> None:
+        """Have the owners' lists stay as long as the sessions that were renewed."""
+        renewed = [
+            (fate.record, commands[place].now)
+            for place, fate in fates.items()
+            if isinstance(fate, Answer) and fate.renewed and fate.record is not None
+        ]
+        if renewed:
+            await self._owners.refresh(renewed)
+        await self._owners.give_up(
+            [
+                (login.owner, commands[place].id)
+                for place, fate in fates.items()
+                if (login := login_of(commands[place])) is not None and _failed(fate)
+            ]
+        )
+
+
+def _fate_of(reply: Exception, command: Command) -> AtomicSessionError:
+    return reply if isinstance(reply, AtomicSessionError) else refused(reply, command.id)
+
+
+def _kept_in(command: Command, flat: Sequence[bytes]) -> Kept | AtomicSessionError | None:
+    try:
+        return kept_of(command.id, flat)
+    except CorruptRecord as error:
+        return error
+
+
+def _failed(fate: Fate) -> bool:
+    """Say whether it is certain that nothing happened."""
+    return not isinstance(fate, OutcomeUnknown) and not (isinstance(fate, Answer) and fate.outcome is Outcome.DONE)
+
+
+def _as_unavailable(error: AtomicSessionError) -> AtomicSessionError:
+    """Return what an error before the command itself means to it: nothing happened."""
+    return StoreUnavailable(error.reason) if isinstance(error, OutcomeUnknown) else error
+
+
+def _stay(command: Command) -> int:
+    """Return how many milliseconds a session will live after a login, by what is known before it."""
+    if type(command) is Create:
+        return command.record.idle_deadline - command.now
+    return command.lifetimes.max_age if type(command) is Rotate else 0
+
+
+def _flat(fields: Texts) -> list[Part]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _flattened(reply: Reply) -> Sequence[bytes]:
+    """Return names and values in turn, which the newer protocol sends as a map."""
+    return [part for pair in reply.items() for part in pair] if isinstance(reply, dict) else reply

@@ -1,0 +1,65 @@
+"""A wire that can be cut: it passes requests on, and loses the replies when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Proxy:
+    """Between the store and its server."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+        self.deaf = False
+        self.connections = 0
+        self.requests = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        there_reader, there = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, there}
+        back = asyncio.create_task(self._back(there_reader, writer))
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                self.requests += 1
+                there.write(data)
+                await there.drain()
+        there.close()
+        await back
+        self._writers -= {writer, there}
+
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if self.deaf:
+                    break
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def cut(self) -> None:
+        """Break all connections."""
+        for writer in list(self._writers):
+            writer.close()
+
+
+@asynccontextmanager
+async def proxy(port: int) -> AsyncIterator[Proxy]:
+    """Run a proxy to the server at *port*."""
+    made = Proxy(port)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        made.cut()
+        await asyncio.sleep(0)

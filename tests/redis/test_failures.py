@@ -1,0 +1,330 @@
+"""What the application learns when the wire or the server fails: the truth, in time, and once."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from tests.redis.proxy import proxy
+from tests.servers import valkey
+from tests.servers.valkey import Valkey
+
+from atomic_session.commands import Outcome
+from atomic_session.dispatcher import Dispatcher
+from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
+from atomic_session.operators import Inc, Set
+from atomic_session.registry import open_url
+from atomic_session.stores.redis import RedisStore
+from atomic_session.testing.holder import Holder, ask, started
+
+PATIENCE = 1.0
+
+
+@pytest.fixture
+def server() -> Iterator[Valkey]:
+    """A server that the test may ill-treat."""
+    with valkey.server() as made:
+        yield made
+
+
+async def _count(server: Valkey, holder: Holder) -> object:
+    store = RedisStore.from_url(server.url)
+    data = (await ask(store, holder.load())).data
+    await store.close()
+    return None if data is None else data["n"]
+
+
+async def test_a_dropped_reply_is_an_unknown_outcome_applied_once(server: Valkey) -> None:
+    async with proxy(server.port) as wire:
+        store = RedisStore.from_url(wire.url, timeout=PATIENCE)
+        holder = await started(store, {"n": 0})
+        wire.deaf = True
+        with pytest.raises(OutcomeUnknown):
+            await ask(store, holder.update(Inc.of("n", 1)))
+        wire.deaf = False
+        assert await _count(server, holder) == 1
+        assert (await ask(store, holder.load())).outcome is Outcome.DONE
+        await store.close()
+
+
+async def test_a_client_with_retries_is_applied_once_all_the_same(server: Valkey) -> None:
+    async with proxy(server.port) as wire:
+        eager = Retry(NoBackoff(), 5, supported_errors=(RedisConnectionError, RedisTimeoutError))
+        client = Redis(port=wire.port, retry=eager, retry_on_error=[RedisConnectionError, RedisTimeoutError])
+        store = RedisStore(client, timeout=PATIENCE)
+        holder = await started(store, {"n": 0})
+        wire.deaf = True
+        with pytest.raises(OutcomeUnknown):
+            await ask(store, holder.update(Inc.of("n", 1)))
+        wire.deaf = False
+        assert await _count(server, holder) == 1
+        await store.close()
+        await client.aclose()
+
+
+async def test_every_command_of_a_batch_without_replies_is_applied_at_most_once(server: Valkey) -> None:
+    async with proxy(server.port) as wire:
+        store = RedisStore.from_url(wire.url, timeout=PATIENCE)
+        holders = [await started(store, {"n": 0}) for _ in range(20)]
+        wire.deaf = True
+        with pytest.raises(OutcomeUnknown):
+            await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])
+        wire.deaf = False
+        assert [await _count(server, holder) for holder in holders] == [1] * 20
+        await store.close()
+
+
+async def test_a_connection_that_broke_while_idle_loses_no_command(server: Valkey) -> None:
+    async with proxy(server.port) as wire:
+        store = RedisStore.from_url(wire.url, timeout=PATIENCE)
+        holder = await started(store, {"n": 0})
+        connections = wire.connections
+        wire.cut()
+        await asyncio.sleep(0.05)  # the loop hears of it
+        assert (await ask(store, holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
+        assert wire.connections > connections
+        await store.close()
+
+
+async def test_a_server_that_is_down_at_the_start_is_unavailable_until_it_comes(server: Valkey) -> None:
+    server.kill()
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await store.open()
+    with pytest.raises(StoreUnavailable):
+        await ask(store, Holder().create({}))
+    assert time.monotonic() - began < 2 * PATIENCE
+    server.start()
+    await store.open()
+    await started(store, {"n": 0})
+    await store.close()
+
+
+async def test_a_server_that_dies_and_comes_back_heals_unaided(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    await started(store, {"n": 0})
+    server.kill()
+    await asyncio.sleep(0.05)
+    with pytest.raises(StoreUnavailable):
+        await ask(store, Holder().create({}))
+    server.start()
+    holder = await started(store, {"n": 0})  # its scripts are gone too
+    assert (await ask(store, holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
+    await store.close()
+
+
+async def test_a_frozen_server_fails_in_time_and_its_late_work_was_announced(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    holder = await started(store, {"n": 0})
+    dispatcher = Dispatcher(store, PATIENCE)
+    await dispatcher.open()
+    server.freeze()
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknown):
+        await dispatcher.submit(holder.update(Inc.of("n", 1)))
+    with pytest.raises(StoreUnavailable):
+        await dispatcher.submit(holder.load())
+    assert time.monotonic() - began < 3 * PATIENCE
+    server.thaw()
+    assert await _count(server, holder) == 1
+    assert (await dispatcher.submit(holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
+    await dispatcher.close()
+
+
+async def test_an_unreachable_frozen_server_was_never_asked(server: Valkey) -> None:
+    server.freeze()
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    with pytest.raises(StoreUnavailable):
+        await ask(store, Holder().create({}))
+    server.thaw()
+    await store.close()
+
+
+async def test_a_script_flush_is_noticed_by_each_command(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    holders = [await started(store, {"n": 0}) for _ in range(5)]
+    client = Redis.from_url(server.url)
+    await client.script_flush()
+    commands = [command for holder in holders for command in (holder.update(Inc.of("n", 1)), holder.load())]
+    answers = await store.execute(commands)
+    assert [answer.outcome for answer in answers] == [Outcome.DONE] * 10
+    assert [answer.data for answer in answers] == [{"n": 1}] * 10
+    await client.aclose()
+    await store.close()
+
+
+async def test_a_server_without_memory_refuses_writes_and_lets_sessions_be_read_and_ended(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    holder, ending = await started(store, {"n": 0}), await started(store, {"n": 0})
+    client = Redis.from_url(server.url)
+    await client.config_set("maxmemory", 1)
+    update, load = holder.update(Set.of("a", 1)), holder.load()
+    answers = await store.execute([update, load, update])
+    assert [answer.outcome for answer in answers] == [Outcome.REFUSED, Outcome.DONE, Outcome.REFUSED]
+    assert isinstance(answers[0].error, StoreUnavailable)
+    assert "maxmemory" in str(answers[0].error)
+    with pytest.raises(StoreUnavailable, match="maxmemory"):
+        await ask(store, Holder().create({}))
+    due = await ask(store, holder.load(holder.lifetimes.max_age // 2 + load.now))
+    assert (due.outcome, due.renewed) == (Outcome.DONE, False)
+    assert (await ask(store, ending.destroy())).outcome is Outcome.DONE
+    assert (await ask(store, ending.load())).outcome in {Outcome.ABSENT, Outcome.DESTROYED}
+    await client.config_set("maxmemory", 0)
+    assert (await ask(store, update)).outcome is Outcome.DONE
+    assert (await ask(store, holder.load())).data == {"n": 0, "a": 1}
+    await client.aclose()
+    await store.close()
+
+
+async def test_a_replica_is_refused_at_the_start_and_later(server: Valkey) -> None:
+    with valkey.server() as other:
+        store = RedisStore.from_url(other.url, timeout=PATIENCE)
+        await started(store, {"n": 0})
+        client = Redis.from_url(other.url)
+        await client.replicaof("127.0.0.1", server.port)
+        with pytest.raises(StoreUnavailable, match="replica"):
+            await ask(store, Holder().create({}))
+        fresh = RedisStore.from_url(other.url)
+        with pytest.raises(StoreUnavailable, match="replica"):
+            await fresh.open()
+        await fresh.close()
+        await client.replicaof("NO", "ONE")
+        await started(store, {"n": 1})
+        await client.aclose()
+        await store.close()
+
+
+async def test_an_account_that_may_not_do_all_is_refused_at_the_start(server: Valkey) -> None:
+    client: Any = Redis.from_url(server.url)
+    await client.execute_command("ACL SETUSER poor on >p ~* +@all -pexpire")
+    documented = (
+        (Path(__file__).parents[2] / "docs/redis.md").read_text("utf-8").partition("ACL SETUSER sessions on")[2]
+    )
+    rights = " ".join(documented.partition("```")[0].split()).replace(">password", ">p")
+    await client.execute_command("ACL SETUSER fit on " + rights)
+    store = RedisStore.from_url(f"redis://poor:p@127.0.0.1:{server.port}", timeout=PATIENCE)
+    with pytest.raises(StoreUnavailable, match="not fit"):
+        await store.open()
+    await store.close()
+    fit = RedisStore.from_url(f"redis://fit:p@127.0.0.1:{server.port}", timeout=PATIENCE)
+    await fit.open()
+    await fit.close()
+    wrong = RedisStore.from_url(f"redis://fit:wrong@127.0.0.1:{server.port}", timeout=PATIENCE)
+    with pytest.raises(StoreUnavailable):
+        await wrong.open()
+    await wrong.close()
+    await client.aclose()
+
+
+async def test_opening_leaves_nothing_behind_and_warns_of_eviction(server: Valkey) -> None:
+    client = Redis.from_url(server.url)
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    await store.open()
+    assert await client.dbsize() == 0
+    await store.close()
+    await client.config_set("maxmemory", "1gb")
+    await client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.warns(RuntimeWarning, match="allkeys-lru"):
+        await store.open()
+    await store.close()
+    await client.aclose()
+
+
+async def test_a_key_of_another_kind_is_left_alone(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    client = Redis.from_url(server.url)
+    holder = Holder()
+    await client.set(f"atomic-session:session:{holder.id}", "theirs")
+    for command in (holder.load(), holder.update(Set.of("a", 1)), holder.destroy()):
+        with pytest.raises(CorruptRecord):
+            await ask(store, command)
+    assert (await ask(store, holder.create({}))).outcome is Outcome.EXISTS
+    assert await client.get(f"atomic-session:session:{holder.id}") == b"theirs"
+    await client.aclose()
+    await store.close()
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_clients_may_decode_responses_and_speak_either_protocol(server: Valkey, protocol: int) -> None:
+    client = Redis(port=server.port, decode_responses=True, protocol=protocol)
+    store = RedisStore(client, timeout=PATIENCE)
+    await store.open()
+    holder = await started(store, {"n": 0, "text": "é😀", "bytes": b"\xff"}, owner="zoë")
+    answer = await ask(store, holder.update(Inc.of("n", 1)))
+    assert answer.data == {"n": 1, "text": "é😀", "bytes": b"\xff"}
+    assert [info.id for info in await store.sessions_of("zoë", holder.load().now)] == [holder.id]
+    await store.close()
+    assert await client.ping()  # it stays the application's own
+    await client.aclose()
+
+
+async def test_a_socket_file_serves_too(server: Valkey) -> None:
+    store = RedisStore.from_url(f"unix://{server.socket}?db=1&prefix=app:", timeout=PATIENCE)
+    await store.open()
+    await started(store, {"n": 0})
+    await store.close()
+    client: Any = Redis.from_url(f"{server.url}/1")
+    assert [key.startswith(b"app:session:") for key in await client.keys()] == [True]
+    await client.aclose()
+
+
+def test_every_event_loop_has_a_client_of_its_own(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    holder = Holder()
+
+    async def once() -> object:
+        await ask(store, holder.create({"n": 0}))
+        answer = await ask(store, holder.update(Inc.of("n", 1)))
+        await store.close()
+        return (answer.data or {})["n"]
+
+    assert [asyncio.run(once()) for _ in range(3)] == [1, 2, 3]
+
+
+def test_one_client_serves_one_event_loop(server: Valkey) -> None:
+    client = Redis(port=server.port)
+    store = RedisStore(client)
+
+    async def once() -> None:
+        await ask(store, Holder().create({}))
+
+    async def first() -> None:
+        await once()
+        with pytest.raises(RuntimeError, match="one event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(once()))
+        await client.aclose()
+
+    asyncio.run(first())
+
+
+def test_who_lacks_the_driver_is_told_what_to_install() -> None:
+    code = """if True:
+        import importlib.util
+        find = importlib.util.find_spec
+        importlib.util.find_spec = lambda name, *rest: None if name == "redis" else find(name, *rest)
+        from atomic_session.registry import open_url
+        try:
+            open_url("redis://localhost")
+        except ImportError as error:
+            print(error)
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert "pip install 'atomic-session[redis]'" in result.stdout
+
+
+@pytest.mark.parametrize("url", ["redis://h/0?db=x", "redis+cluster://", "redis://h?socket_timeout=soon"])
+def test_an_address_that_is_nonsense_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the words are the driver's
+        open_url(url)

@@ -1,0 +1,221 @@
+"""How often the store goes to its server, and what that costs the server."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.harnesses.redis import RedisHarness
+from tests.redis.proxy import proxy
+
+from atomic_session.commands import Login, Outcome
+from atomic_session.dispatcher import Dispatcher
+from atomic_session.operators import AddToSet, Inc, Pull, Push, Set, When
+from atomic_session.record import Lifetimes
+from atomic_session.session import Session
+from atomic_session.stores.redis import RedisStore
+from atomic_session.testing.holder import HOUR, NOW, ask, started
+from atomic_session.testing.site import Site
+
+
+async def _calls(client: Any) -> dict[str, int]:
+    return {name: stats["calls"] for name, stats in (await client.info("commandstats")).items()}
+
+
+async def test_200_pushes_at_once_are_200_script_calls(harness: RedisHarness) -> None:
+    store = await harness.make()
+    holder = await started(store, {"log": []})
+    client = harness.client()
+    before = await _calls(client)
+    dispatcher = Dispatcher(store, 60)
+    pushes = [dispatcher.submit(holder.update(Push.of("log", [number]))) for number in range(200)]
+    answers = await asyncio.gather(*pushes)
+    after = await _calls(client)
+    await client.aclose()
+
+    assert {answer.outcome for answer in answers} == {Outcome.DONE}
+    assert after["cmdstat_evalsha"] - before["cmdstat_evalsha"] == 200
+    data = (await ask(store, holder.load())).data or {}
+    assert data["log"] == list(range(200))
+
+
+async def _untouched(_session: Session) -> None:
+    return
+
+
+async def _read(session: Session) -> None:
+    await session()
+
+
+async def _blind(session: Session) -> None:
+    await session.set("color", "red").inc("n").push("log", 1)
+
+
+async def _read_and_update(session: Session) -> None:
+    await session()
+    await session.inc("n")
+
+
+@pytest.mark.parametrize(
+    ("handler", "trips"),
+    [(_untouched, 0), (_read, 1), (_blind, 1), (_read_and_update, 2)],
+    ids=str,
+)
+async def test_a_request_makes_exactly_as_many_trips_as_it_must(
+    handler: Callable[[Session], Awaitable[None]], trips: int, harness: RedisHarness
+) -> None:
+    await harness.make()
+    port = int(harness.url.rpartition(":")[2])
+    async with proxy(port) as wire:
+        store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
+        await store.open()
+        holder = await started(store, {"n": 0})
+        before = wire.requests
+        visit = await Site(store).visit(holder.token, handler)
+        assert visit.error is None
+        assert wire.requests - before == trips
+        await store.close()
+
+
+async def test_commands_that_wait_together_are_one_trip(harness: RedisHarness) -> None:
+    await harness.make()
+    async with proxy(int(harness.url.rpartition(":")[2])) as wire:
+        store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
+        await store.open()
+        holders = [await started(store, {"n": 0}) for _ in range(60)]
+        before = wire.requests
+        await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])
+        assert wire.requests - before == 1
+        await store.close()
+
+
+async def test_the_cost_of_an_update_does_not_grow_with_the_session(harness: RedisHarness) -> None:
+    store = await harness.make()
+    client = harness.client()
+    times: dict[int, list[float]] = {500: [], 20_000: []}
+    holders = {
+        size: await started(store, {"n": 0, "color": "red", **{f"f{at}": "x" * 90 for at in range(size // 100)}})
+        for size in times
+    }
+    revs = dict.fromkeys(times, 1)
+    for _ in range(5):
+        for size, holder in holders.items():
+            await client.config_resetstat()
+            updates = []
+            for _ in range(300):
+                updates.append(holder.update(Set.of("color", "blue"), Inc.of("n", 1), known=revs[size]))
+                revs[size] += 1
+            for start in range(0, 300, 100):
+                await store.execute(updates[start : start + 100])
+            times[size].append((await client.info("commandstats"))["cmdstat_evalsha"]["usec_per_call"])
+    await client.aclose()
+    small, large = (min(times[size]) for size in (500, 20_000))
+    print(f"server time of an update: {small:.1f} us at 500 B, {large:.1f} us at 20 KB")  # noqa: T201
+
+    assert large <= 1.5 * small
+
+
+async def test_what_comes_back_from_an_update_is_what_was_touched(harness: RedisHarness) -> None:
+    store = await harness.make()
+    holder = await started(store, {"n": 0, "fat": ["x" * 1000] * 20})
+    answer = await ask(store, holder.update(Inc.of("n", 1), known=1))
+    assert (answer.data, answer.whole) == ({"n": 1}, False)
+
+
+async def test_a_renewal_keeps_the_list_of_the_owner_alive(harness: RedisHarness) -> None:
+    store = await harness.make()
+    holder = await started(store, {"n": 0}, owner="alice")
+    client = harness.client()
+    await client.delete(f"{harness.prefix}owner:alice")
+    assert not await store.sessions_of("alice", NOW)
+    await ask(store, holder.load(NOW + HOUR))
+
+    assert [info.id for info in await store.sessions_of("alice", NOW + HOUR)] == [holder.id]
+    assert await client.pttl(f"{harness.prefix}owner:alice") > 10 * HOUR
+    await client.aclose()
+
+
+async def test_the_list_of_an_owner_forgets_who_is_gone(harness: RedisHarness) -> None:
+    store = await harness.make()
+    kept = await started(store, owner="alice")
+    moved = await started(store, owner="alice")
+    await ask(store, moved.rotate(moved.renewed(), login=Login("bob")))
+    client = harness.client()
+    key = f"{harness.prefix}owner:alice"
+    await store.sessions_of("alice", NOW + 1)
+    assert await client.zscore(key, moved.id) is not None  # a login of it may be under way
+    await store.sessions_of("alice", NOW + 60_001)
+    assert await client.zscore(key, moved.id) is None
+    assert await client.zscore(key, kept.id) is not None
+    await client.aclose()
+
+
+async def test_the_server_sweeps_what_is_over(harness: RedisHarness) -> None:
+    store = await harness.make()
+    holder = await started(store, {"n": 0})
+    client = harness.client()
+    key = f"{harness.prefix}session:{holder.id}"
+    assert 0 < await client.pttl(key) <= 11 * HOUR
+    await ask(store, holder.destroy())
+    assert 0 < await client.pttl(key) <= HOUR + 60_000
+    assert sorted(await client.hkeys(key)) == [b"\0h", b"\0s"]
+    await client.aclose()
+
+
+async def test_no_secret_reaches_the_server(harness: RedisHarness) -> None:
+    store = await harness.make()
+    holder = await started(store, {"n": 0})
+    client = harness.client()
+    kept = await client.hgetall(f"{harness.prefix}session:{holder.id}")
+    await client.aclose()
+    secret = holder.token.value.partition(".")[2].encode()
+    assert secret
+    assert all(secret not in text for text in kept.values())
+
+
+async def test_decimals_take_the_slow_path_of_two_trips_and_nothing_else_does(harness: RedisHarness) -> None:
+    await harness.make()
+    async with proxy(int(harness.url.rpartition(":")[2])) as wire:
+        store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
+        await store.open()
+        holder = await started(store, {"list": [Decimal("1.0"), "a", 2, {"a": [1.0]}], "n": Decimal("1.10")})
+        for trips, update in (
+            (2, holder.update(Pull.of("list", 1))),
+            (1, holder.update(Pull.of("list", "b"))),
+            (1, holder.update(Pull.of("list", {"a": [1]}))),
+            (1, holder.update(When.of("n", Decimal("1.10")), AddToSet.of("list", [2.0, "c"]))),
+            (2, holder.update(When.of("n", Decimal("1.1")), Set.of("done", True))),
+        ):
+            before = wire.requests
+            assert (await ask(store, update)).outcome is Outcome.DONE
+            assert wire.requests - before == trips
+        data = (await ask(store, holder.load())).data
+        assert data == {"list": ["a", 2, "c"], "n": Decimal("1.10"), "done": True}
+        await store.close()
+
+
+async def test_the_slow_path_loses_nothing_to_others(harness: RedisHarness) -> None:
+    store = await harness.make()
+    holder = await started(store, {"set": [], "n": 0})
+    slow = [holder.update(AddToSet.of("set", [Decimal(number)]), Inc.of("n", 1)) for number in range(12)]
+    fast = [holder.update(Inc.of("n", 1)) for _ in range(12)]
+    answers = await asyncio.gather(*[ask(store, update) for pair in zip(slow, fast, strict=True) for update in pair])
+    assert {answer.outcome for answer in answers} == {Outcome.DONE}
+    data = (await ask(store, holder.load())).data or {}
+    assert data["n"] == 24
+    assert sorted(data["set"]) == [Decimal(number) for number in range(12)]  # type: ignore[type-var, arg-type]
+
+
+async def test_a_renewal_is_due_when_the_record_says_so(harness: RedisHarness) -> None:
+    store = await harness.make()
+    for touch_after, max_age in itertools.product((None, 0, 1, 4_999, 5_000, 5_001, HOUR), (None, 1, 9, 5_000)):
+        lifetimes = Lifetimes(max_age=2 * HOUR, touch_after=touch_after)
+        holder = await started(store, lifetimes=lifetimes)
+        answer = await ask(store, holder.touch(NOW + HOUR, max_age=max_age))
+        assert answer.record is not None
+        if answer.renewed:
+            assert answer.record.renew_at == lifetimes.renew_at(NOW + HOUR, max_age), (touch_after, max_age)
