@@ -236,7 +236,6 @@ class Exchange:
             if data:
                 await self._create(view, data, None)
         elif tracker.is_changed(view):
-            await self._become_current(view)
             await self._send_delta(view)
         elif renew:
             await self._touch(view, None)

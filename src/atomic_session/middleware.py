@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from enum import Enum
 from typing import Any, TypeAlias
 
 from .cookies import CookieCodec, CookieSettings
@@ -181,8 +182,7 @@ class _Response:
         if closing:
             session.cookie_header()  # a handshake that is refused so takes no cookie along
         try:
-            if self._scope.get("session") is not session:
-                self._adopt_replacement()
+            self._adopt_replacement()
             if message.get("status", 200) < _SERVER_ERROR:
                 await self._commit()
             else:
@@ -207,14 +207,25 @@ class _Response:
             session.discard()
 
     def _adopt_replacement(self) -> None:
-        """Take a plain dict that was put into the loaded session's place for the session as it is to be."""
+        """
+        Take what an application put into the loaded session's place for the session as it is to be.
+
+        That is a plain dict, or a framework's sign for "no session": None, or a member of an enum.
+        Anything else is another middleware's.
+        """
         session = self._session
-        current = self._scope.get("session")
-        if type(current) is dict and session.loaded:  # any other type is another middleware's
+        current = self._scope.get("session", session)
+        if current is session or not session.loaded:
+            return
+        if type(current) is dict:
             for name in [name for name in session if name not in current]:
                 del session[name]
             session.update(current)
-            self._scope["session"] = session
+        elif current is None or isinstance(current, Enum):
+            session.clear()
+        else:
+            return
+        self._scope["session"] = session
 
     async def _answer(self, error: BaseException) -> bool:
         """Answer in the application's place, where the error says with what."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -155,6 +157,39 @@ async def test_a_plain_dict_works_with_autoload_and_without_a_cookie_too() -> No
     stored = await Server(answering(read), manager=server.manager).get(reply.cookie)
 
     assert stored.body == b"{'user_id': 7}"
+
+
+class Sign(Enum):
+    """How a framework says that there is no session."""
+
+    EMPTY = 0
+
+
+@pytest.mark.parametrize("sign", [None, Sign.EMPTY])
+async def test_a_sign_for_no_session_empties_it(sign: object) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Server(answering(lambda other: other.set("theirs", 1)), manager=server.manager).get(cookie)
+        scope["session"] = sign
+        await answering()(scope, receive, send)
+
+    server = Server(app, autoload=True)
+    cookie = (await Server(answering(write), manager=server.manager).get()).cookie
+    await server.get(cookie)
+
+    assert (await Server(answering(read), manager=server.manager).get(cookie)).body == b"{}"
+
+
+@pytest.mark.parametrize("other", [[], object(), OrderedDict(a=1)])
+async def test_what_another_middleware_puts_there_is_its_own(other: object) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["session"] = other
+        await answering()(scope, receive, send)
+
+    server = Server(app, autoload=True)
+    cookie = (await Server(answering(write), manager=server.manager).get()).cookie
+    await server.get(cookie)
+
+    assert (await Server(answering(read), manager=server.manager).get(cookie)).body == b"{'n': 1}"
 
 
 @pytest.mark.parametrize("other", [None, [], {}, {"a": 1}, object()])

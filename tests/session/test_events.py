@@ -102,13 +102,15 @@ async def test_a_write_to_a_session_that_ended_is_told_once(
     assert events() == ["write_after_destroy"]
 
 
-async def test_changes_that_are_lost_with_a_session_are_told_once(site: Site, events: Events) -> None:
+@pytest.mark.parametrize("change", [lambda session: session.update(mine=1), lambda session: session.clear()])
+async def test_changes_that_are_lost_with_a_session_are_told_once(site: Site, events: Events, change: Any) -> None:
     cookie = await site.visitor(a=1)
     session = await site.request(cookie)()
-    session["mine"] = 1
+    change(session)
     await site.request(cookie).destroy()
     events()
     await session.load(fresh=True)
+    assert not session.modified
     await session.commit()
 
     assert events() == ["delta_dropped"]
