@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,3 +55,26 @@ def rows(path: Path, query: str = "SELECT count(*) FROM atomic_session") -> Any:
         return connection.execute(query).get
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def busy_readers() -> Iterator[list[threading.Thread]]:
+    """Let every connection that this thread opens find the file busy whenever it reads; give the threads that tried."""
+    asked: list[threading.Thread] = []
+
+    def trace(_cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
+        if "SELECT" in statement:
+            asked.append(threading.current_thread())
+            raise apsw.BusyError("another process recovers the log")
+        return True
+
+    def watch(connection: apsw.Connection) -> None:
+        if threading.current_thread() is here:
+            connection.exec_trace = trace
+
+    here = threading.current_thread()
+    apsw.connection_hooks.append(watch)
+    try:
+        yield asked
+    finally:
+        apsw.connection_hooks.remove(watch)

@@ -7,15 +7,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import apsw
+import pytest
 
+from atomic_session.errors import OutcomeUnknown, StoreUnavailable
 from atomic_session.stores.sqlite import SQLiteStore
 from atomic_session.stores.sqlite.reader import Reader
 
-from .commands import NOW, create, destroy, done, inc, stored
+from .commands import NOW, create, destroy, done, inc, load, stored
 from .disk import Disk
-from .files import turn_taken
-from .loops import started
+from .files import busy_readers, turn_taken
+from .loops import leap, run, started
 
 
 def _in_threads(number: int, work: Callable[[int], None]) -> None:
@@ -184,25 +185,33 @@ async def test_a_read_sees_what_was_answered_before_it(store: SQLiteStore) -> No
 
 async def test_a_read_that_would_have_to_wait_waits_on_the_other_thread(store: SQLiteStore) -> None:
     await done(store, create("a", owner="u"))
-    asked = []
-
-    def busy(connection: apsw.Connection) -> None:
-        def trace(_cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
-            if "SELECT" in statement:
-                asked.append(threading.current_thread())
-                raise apsw.BusyError("another process recovers the log")
-            return True
-
-        if threading.current_thread() is threading.main_thread():
-            connection.exec_trace = trace
-
-    apsw.connection_hooks.append(busy)
-    try:
+    with busy_readers() as asked:
         assert await stored(store, "a") == {"n": 0}
         assert len(await store.sessions_of("u", NOW)) == 1
-    finally:
-        apsw.connection_hooks.remove(busy)
     assert asked == [threading.main_thread()] * 2
+
+
+def test_a_read_that_waits_too_long_has_no_unknown_outcome(disk: Disk, path: Path) -> None:
+    async def use() -> None:
+        store = SQLiteStore(path, timeout=5)
+        await done(store, create("a"))
+        with busy_readers():
+            with turn_taken(path):
+                update = asyncio.create_task(done(store, inc("a")))
+                read = asyncio.create_task(done(store, load("a")))
+                await started()
+                disk.holding.clear()
+            assert await asyncio.to_thread(disk.held.wait, 60)
+            leap(6)
+            with pytest.raises(OutcomeUnknown):
+                await update
+            with pytest.raises(StoreUnavailable):
+                await read
+        disk.holding.set()
+        assert await stored(store, "a") == {"n": 1}
+        await store.close()
+
+    run(use)
 
 
 async def _create(store: SQLiteStore, key: str = "a") -> None:

@@ -32,7 +32,8 @@ _one_at_a_time = threading.Lock()
 
 def watch(store: Forking) -> None:
     """Take *store* through every fork, for as long as it lives."""
-    _watched.add(store)
+    with _one_at_a_time:
+        _watched.add(store)
 
 
 def _before() -> None:

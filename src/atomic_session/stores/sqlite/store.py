@@ -166,9 +166,15 @@ class SQLiteStore:
             except Stopped:
                 continue
             except apsw.BusyError:  # to wait is for the writer's thread, never for an event loop
-                return await self._write(work, now)
+                return await self._read_late(work, now)
             except apsw.Error as error:
                 raise unavailable(self._path, error) from error
+
+    async def _read_late(self, work: Work, now: Instant) -> Any:
+        try:
+            return await self._write(work, now)
+        except OutcomeUnknown as error:  # to read has no outcome that could be unknown
+            raise StoreUnavailable(error.reason) from error
 
     async def _write(self, work: Work, now: Instant) -> Any:
         while True:
