@@ -98,6 +98,7 @@ class DeltaTracker:
         """Make the view what the base is."""
         if self._base is not None:
             names = self._changed(view)
+            self._doubtful = {}
             self.cleared = 0
             _assign(view, names, self._base.thaw(names))
 

@@ -183,10 +183,9 @@ class _Response:
             session.cookie_header()  # a handshake that is refused so takes no cookie along
         try:
             self._adopt_replacement()
-            if message.get("status", 200) < _SERVER_ERROR:
-                await self._commit()
-            else:
+            if message.get("status", 200) >= _SERVER_ERROR:
                 self._discard()
+            await self._commit()
         except Exception as error:
             self._failure = error  # whatever the application makes of it
             raise
@@ -309,15 +308,18 @@ def _with_headers(message: Message, cookie: bytes | None) -> Message:
 
 def _add_vary(headers: Headers) -> None:
     """Say that the response depends on the cookie (RFC 9110, section 12.5.5)."""
-    places = [place for place, (name, _) in enumerate(headers) if name.lower() == b"vary"]
-    members = {member.strip().lower() for place in places for member in headers[place][1].split(b",")}
-    if b"cookie" in members or b"*" in members:
-        return
-    if places:
-        name, value = headers[places[0]]
-        headers[places[0]] = (name, value + b", Cookie" if value.strip() else b"Cookie")
-    else:
+    found = None
+    for place, (name, value) in enumerate(headers):
+        if name.lower() == b"vary":
+            members = [member.strip() for member in value.lower().split(b",")]
+            if b"cookie" in members or b"*" in members:
+                return
+            found = place if found is None else found
+    if found is None:
         headers.append((b"vary", b"Cookie"))
+    else:
+        name, value = headers[found]
+        headers[found] = (name, value + b", Cookie" if value.strip() else b"Cookie")
 
 
 def _forbid_storing(headers: Headers) -> None:

@@ -220,9 +220,9 @@ class Session(dict[str, Any], Operators[bool]):
 
     def discard(self) -> None:
         """Take back what plain dict code changed since it was last committed."""
-        exchange = self._exchange
-        if exchange is not None:
-            exchange.tracker.revert(self)
+        self._modified = False
+        if self._exchange is not None:
+            self._exchange.tracker.revert(self)
 
     def cookie_header(self) -> bytes | None:
         """Return the Set-Cookie that the response is to carry, if any; from now on none can be sent."""

@@ -188,6 +188,25 @@ async def test_a_response_that_tells_of_an_error_in_the_server_keeps_nothing_tha
     assert [record.message.partition(" ")[0] for record in caplog.records].count("delta_dropped") == 2
 
 
+async def test_a_rotation_under_way_is_waited_for_by_an_error_page_too() -> None:
+    async def handle(session: Session) -> None:
+        rotations.append(asyncio.ensure_future(session.rotate()))
+        await gate.reached.wait()
+        asyncio.get_running_loop().call_soon(gate.open)
+
+    rotations: list[asyncio.Future[None]] = []
+    server = Server(answering(handle, status=500))
+    cookie = await _visitor(server)
+    gate = Gate()
+    server.store.before = gate
+    reply = await server.get(cookie)
+    server.store.before = None
+
+    assert reply.cookie not in (None, cookie)
+    assert await _data(server, reply.cookie) == b"{'n': 1}"
+    assert rotations[0].done()
+
+
 @pytest.mark.parametrize("status", [200, 303, 400, 404, 422])
 async def test_every_other_response_keeps_what_was_changed(status: int) -> None:
     server = Server(answering(edit, status=status))

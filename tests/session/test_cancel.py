@@ -207,3 +207,14 @@ async def test_a_commit_waits_for_what_is_under_way(site: Site) -> None:
     header = session.cookie_header()
     assert header is not None
     assert await site.stored(header.partition(b";")[0]) == {"a": 1}
+
+
+async def test_discarding_ends_the_doubt_about_a_carried_change(site: Site) -> None:
+    cookie, session = await _loaded(site, n=0)
+    session["a"] = 1
+    await _cancel(site, session.inc("n"), "before")
+    session.discard()
+    await session.commit()
+
+    assert site.store.kinds == ["Load", "Update"]
+    assert await site.stored(cookie) == {"n": 0}

@@ -70,6 +70,42 @@ async def test_a_change_of_type_or_content_is_noticed(site: Site, before: Any, a
     assert same(await site.stored(cookie), {"field": after, "other": [after]})
 
 
+async def test_a_change_that_is_taken_back_after_its_commit_is_a_change(any_site: Site) -> None:
+    cookie = await any_site.visitor(a=1, b=1)
+    session = await any_site.request(cookie)()
+    for value in (2, 1, 2, 1):
+        session["a"] = value
+        await session.commit()
+        assert (await any_site.stored(cookie))["a"] == value
+    await session.set("a", 5)
+    session["a"] = 1
+    await session.commit()
+    assert (await any_site.stored(cookie))["a"] == 1
+
+
+async def test_clearing_what_is_not_there_is_no_change(site: Site) -> None:
+    session = site.request(None)
+    session.clear()
+    assert not session.modified
+    session["a"] = 1
+    session.clear()
+    assert not session.modified
+    await session.destroy()
+    session.clear()
+    await session.commit()
+
+    assert site.store.trips == 0
+
+
+async def test_clearing_what_is_gone_is_no_change(site: Site) -> None:
+    session = await site.request(await site.visitor(a=1))()
+    await session.destroy()
+    session.clear()
+
+    assert not session.modified
+    await session.commit()
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
