@@ -72,8 +72,12 @@ def pick(texts: Texts, names: Iterable[str]) -> dict[str, Value]:
     Raises:
         ValueError: one of them is no text of ours.
     """
-    found = {name: texts.get(encode_name(name)) for name in names}
-    return {name: decode(bytes(text)) for name, text in found.items() if text is not None}
+    picked: dict[str, Value] = {}
+    for name in names:
+        text = texts.get(encode_name(name))
+        if text is not None:
+            picked[name] = decode(bytes(text))
+    return picked
 
 
 def replace(texts: Texts, names: Iterable[str], data: dict[str, Value], limits: Limits) -> bytes:

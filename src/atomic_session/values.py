@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, Protocol, TypeAlias, cast
 from uuid import UUID
@@ -270,11 +271,12 @@ def decode(raw: bytes) -> Value:
         raise ValueError("there is a backslash in the text")
     try:
         value: Value = _DECODER.decode(raw)
-        return _untagged(value) if b'"~' in raw else value
+        return _untagged(value) if b"~" in raw else value
     except (RecursionError, UnicodeDecodeError):  # the latter would carry the text
         raise ValueError("the text is too deep, or not UTF-8") from None
 
 
+@lru_cache(maxsize=4_096)
 def encode_name(name: str) -> str:
     """Return the text of *name*, without the quotes."""
     if name[:1] != "~" and _AWKWARD(name) is None:
@@ -283,12 +285,7 @@ def encode_name(name: str) -> str:
 
 
 def decode_name(text: str) -> str:
-    """
-    Return the name whose text is *text*.
-
-    Raises:
-        ValueError: `encode_name` wrote no such text.
-    """
+    """Return the name whose text is *text*; a text that `encode_name` never wrote is a ValueError."""
     name = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text[2:]) if text[:2] == "~s" else text
     if encode_name(name) != text:
         raise ValueError("a text in it is not canonical")

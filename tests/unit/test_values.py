@@ -207,7 +207,7 @@ def test_depth_counts_every_container_from_the_session_down(path: tuple[str, ...
     assert (caught.value.limit, caught.value.maximum, caught.value.actual) == ("depth", 4, 5)
 
 
-@pytest.mark.parametrize("depth", [32, 100_000])
+@pytest.mark.parametrize("depth", [32, 100])
 @pytest.mark.parametrize("kind", [list, dict])
 def test_what_contains_itself_is_too_deep(kind: type, depth: int) -> None:
     value = kind()

@@ -58,13 +58,13 @@ class Update(Struct, frozen=True):
     @property
     def fields(self) -> frozenset[str] | None:
         """The names of the top-level fields that it reads or changes; None for all."""
-        names = {guard.path[0] for guard in self.guards}
+        names = [guard.path[0] for guard in self.guards]
         for operator in self.operators:
             if isinstance(operator, Replace):
                 return None
-            names.add(operator.path[0])
-            if isinstance(operator, Rename):
-                names.add(operator.to[0])
+            names.append(operator.path[0])
+            if type(operator) is Rename:
+                names.append(operator.to[0])
         return frozenset(names)
 
     @property
