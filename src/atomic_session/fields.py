@@ -57,7 +57,10 @@ def texts_of(raw: bytes) -> Texts:
     Raises:
         ValueError: it is no text of ours.
     """
-    return _SPLITTER.decode(raw)
+    try:
+        return _SPLITTER.decode(raw)
+    except RecursionError:
+        raise ValueError("the text is too deep") from None
 
 
 def split(raw: bytes) -> dict[str, bytes]:

@@ -109,12 +109,18 @@ async def test_refused_and_gone_commands_do_not_disturb_their_neighbours(store: 
 
 @pytest.mark.parametrize(
     "change",
-    ["data = '[]'", "data = 'no json'", "data = x'ff'", "owner = CAST(x'ff' AS TEXT)"],
+    [
+        "data = CAST('[]' AS BLOB)",
+        "data = CAST('no json' AS BLOB)",
+        "data = x'ff'",
+        "data = CAST('{\"n\":' || replace(hex(zeroblob(50000)), '0', '[') || '}' AS BLOB)",
+        "owner = CAST(x'ff' AS TEXT)",
+    ],
+    ids=["no object", "no JSON", "no UTF-8", "too deep", "an owner that is no UTF-8"],
 )
 async def test_a_row_that_is_not_ours_fails_its_own_session_only(store: SQLiteStore, path: Path, change: str) -> None:
     for key in ("a", "broken", "b"):
         await done(store, create(key))
-    change = change.replace("'[]'", "CAST('[]' AS BLOB)").replace("'no json'", "CAST('no json' AS BLOB)")
     rows(path, f"UPDATE atomic_session SET {change} WHERE id = 'broken'")
     with turn_taken(path):
         updates = [asyncio.create_task(ask(store, inc(key))) for key in ("a", "broken", "b")]

@@ -145,6 +145,7 @@ def parent_dies_in_its_turn():
     store._file.writer._turns.__enter__()  # a turn that is under way at the fork
     grandchild = os.fork()
     if grandchild == 0:
+        os.close(write)
         os.read(read, 1)
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
