@@ -128,6 +128,7 @@ async def measure(options: Options) -> Figure:
 async def _update_together(context: SessionContext, made: list[Headers], path: Path) -> None:
     """Update all sessions while the writer cannot start: what waits then has to leave in one transaction."""
     other = apsw.Connection(str(path))
+    other.set_busy_timeout(5_000)  # the writer may be purging
     other.execute("BEGIN IMMEDIATE")
     tasks = [asyncio.ensure_future(_update(open_session(context, headers))) for headers in made]
     await asyncio.sleep(0)  # each of them has gone as far as the queue

@@ -118,6 +118,7 @@ async def _fill(context: SessionContext, path: Path, count: int) -> list[Headers
     head, _, rest = cookie_of(model).partition("sid=")
     key, _, secret = rest.partition(".")
     connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(5_000)  # the writer may be purging
     columns = ", ".join(row[1] for row in connection.execute("PRAGMA table_info(atomic_session)") if row[1] != "id")
     with connection:
         connection.execute(
