@@ -132,20 +132,21 @@ class SessionMiddleware:
 class _Response:
     """What one application sends, with its session's share in it."""
 
-    __slots__ = ("_failure", "_scope", "_send", "_session", "_started")
+    __slots__ = ("_failure", "_scope", "_send", "_session", "_started", "_status")
 
     def __init__(self, scope: Scope, send: Send, session: Session) -> None:
         self._scope = scope
         self._send = send
         self._session = session
         self._started = False
-        self._failure: Exception | None = None
+        self._failure: Exception | None = None  # of the commit: whatever the application makes of it
+        self._status: int | None = None  # to answer with in the application's place
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass *message* on; before the first one of a response the session is committed."""
         if self._started:
             return self._send(message)
-        if self._failure is not None:
+        if self._failure is not None or self._status is not None:
             return _nothing()
         if message["type"] not in _STARTS:
             return self._send(message)
@@ -157,9 +158,11 @@ class _Response:
 
     async def end(self) -> None:
         """Commit what was changed since the response began; or answer, if it could not begin."""
-        if self._failure is not None and not await self._answer(self._failure):
+        if self._status is not None:
+            await self._answer(self._status)
+        elif self._failure is not None:
             raise self._failure
-        if self._failure is None and self._started:
+        elif self._started:
             await self._commit()
 
     async def end_by(self, error: BaseException) -> bool:
@@ -168,26 +171,40 @@ class _Response:
 
         What a stream or a websocket changed before is kept: much of what ends one is the client's leaving.
         """
-        if not self._started:
-            return not isinstance(error, asyncio.CancelledError) and await self._answer(self._failure or error)
-        try:
-            await self._commit()
-        except AtomicSessionError as late:
-            error.add_note(f"and what the application changed since the response began was lost: {late}")
-        return False
+        if self._started:
+            try:
+                await self._commit()
+            except AtomicSessionError as late:
+                error.add_note(f"and what the application changed since the response began was lost: {late}")
+            return False
+        if self._failure is None and self._status is None:
+            self._status = _status_for(error)
+        if self._status is None or isinstance(error, asyncio.CancelledError):
+            return False
+        await self._answer(self._status)
+        return True
+
+    async def _answer(self, status: int) -> None:
+        self._started = True
+        await _refuse(self._scope, self._send, status, self._session.cookie_header())
 
     async def _commit_and_start(self, message: Message) -> None:
         session = self._session
+        status = message.get("status", 200)
+        if status == _SERVER_ERROR and session.failed_with in _TEXTS:
+            self._status = session.failed_with  # this is a framework's page for an error that nobody caught
+            return
         closing = message["type"] == "websocket.close"
         if closing:
             session.cookie_header()  # a handshake that is refused so takes no cookie along
         try:
             self._adopt_replacement()
-            if message.get("status", 200) >= _SERVER_ERROR:
+            if status >= _SERVER_ERROR:
                 self._discard()
             await self._commit()
         except Exception as error:
-            self._failure = error  # whatever the application makes of it
+            self._failure = error
+            self._status = _status_for(error)
             raise
         self._started = True
         await self._send(message if closing else _with_headers(message, session.cookie_header()))
@@ -226,13 +243,12 @@ class _Response:
             return
         self._scope["session"] = session
 
-    async def _answer(self, error: BaseException) -> bool:
-        """Answer in the application's place, where the error says with what."""
-        if not isinstance(error, AtomicSessionError) or error.status == AtomicSessionError.status:
-            return False
-        self._started = True
-        await _refuse(self._scope, self._send, error.status, self._session.cookie_header())
-        return True
+
+def _status_for(error: BaseException) -> int | None:
+    """Return the status that answers *error*, None where it is the program's, and the server's to tell."""
+    if isinstance(error, AtomicSessionError) and error.status in _TEXTS:
+        return error.status
+    return None
 
 
 async def _nothing() -> None:

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple
 
 from .clock import Instant
 from .commands import Answer
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
 from .durations import Duration, parse_duration, parse_optional
-from .errors import InvalidValue, LoginRequired, SessionGone, SessionNotLoaded
+from .errors import AtomicSessionError, InvalidValue, LoginRequired, SessionGone, SessionNotLoaded
 from .events import emit
 from .exchange import Exchange
 from .link import Link
 from .operators import Update
 from .settings import Settings
-from .updates import Maker, Operators, PathLike, PendingUpdate
+from .updates import Maker, Operators, PathLike, PendingUpdate, Result
 
 __all__ = ["Session", "SessionContext", "new_session"]
-
-Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
-Result = TypeVar("Result")
 
 _LONGEST_OWNER = 256
 
@@ -59,9 +56,9 @@ class Session(dict[str, Any], Operators[bool]):
     when that is not known.
     """
 
-    __slots__ = ("_accessed", "_context", "_exchange", "_headers", "_modified", "_secure", "_started")
+    __slots__ = ("_accessed", "_context", "_exchange", "_headers", "_modified", "_secure", "_started", "failed_with")
 
-    def __init__(self, context: SessionContext, headers: Headers, *, secure: bool) -> None:
+    def __init__(self, context: SessionContext, headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> None:
         self._context = context
         self._headers = headers
         self._secure = secure
@@ -69,6 +66,7 @@ class Session(dict[str, Any], Operators[bool]):
         self._accessed = False
         self._modified = False
         self._started = False
+        self.failed_with: int | None = None  # the HTTP status of what an awaited method raised last
 
     # Loading.
 
@@ -81,6 +79,9 @@ class Session(dict[str, Any], Operators[bool]):
         exchange = self._look()
         try:
             await exchange.load(self, fresh=fresh)
+        except AtomicSessionError as error:
+            self.failed_with = error.status
+            raise
         finally:
             self._show()
         return self
@@ -179,6 +180,7 @@ class Session(dict[str, Any], Operators[bool]):
             await self.load()
         at = None if link.record is None else link.record.authenticated_at
         if at is None or self._context.settings.clock() - at > longest:
+            self.failed_with = LoginRequired.status
             raise LoginRequired(at, longest)
 
     async def destroy(self) -> None:
@@ -280,8 +282,7 @@ class Session(dict[str, Any], Operators[bool]):
     def copy(self) -> dict[str, Any]:
         return dict(self)
 
-    def __copy__(self) -> dict[str, Any]:
-        return dict(self)
+    __copy__ = copy
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
         """Copy and pickle as a plain dict: a second session with the same token must not come about."""
@@ -303,8 +304,10 @@ class Session(dict[str, Any], Operators[bool]):
     async def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
         try:
             return await work
-        except SessionGone as error:
-            emit("write_after_destroy", error.session_id)
+        except AtomicSessionError as error:
+            self.failed_with = error.status
+            if isinstance(error, SessionGone):
+                emit("write_after_destroy", error.session_id)
             raise
         finally:
             self._show()
@@ -332,7 +335,7 @@ _NOT_LOADED = object()
 """The one key of an unloaded session: encoders that read past our methods fail at it."""
 
 
-def new_session(context: SessionContext, headers: Headers, *, secure: bool) -> Session:
+def new_session(context: SessionContext, headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> Session:
     """Return the session of a request with these *headers*; nothing is parsed or loaded yet."""
     session = _UnloadedSession(context, headers, secure=secure)
     dict.__setitem__(session, _NOT_LOADED, None)  # type: ignore[misc]

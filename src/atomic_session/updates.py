@@ -18,7 +18,7 @@ from .limits import Limits
 from .operators import Operator, Update, When, chain
 from .values import MISSING
 
-__all__ = ["Maker", "Operators", "PathLike", "PendingUpdate"]
+__all__ = ["Maker", "Operators", "PathLike", "PendingUpdate", "Result"]
 
 PathLike: TypeAlias = str | tuple[str, ...]
 Result = TypeVar("Result")

@@ -151,6 +151,72 @@ async def test_a_cookie_that_was_earned_goes_with_the_error(caplog: pytest.LogCa
     ]
 
 
+class _Framework:
+    """One that makes a page of every error, raises it again or not, and so leaves none to the middleware."""
+
+    def __init__(self, app: App, *, raising: bool) -> None:
+        self.app = app
+        self.raising = raising
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except Exception:
+            await send({"type": "http.response.start", "status": 500, "headers": []})
+            await send({"type": "http.response.body", "body": b"framework's page"})
+            if self.raising:
+                raise
+
+
+@pytest.mark.parametrize("raising", [True, False])
+@pytest.mark.parametrize("name", ["own", "starlette"])
+async def test_an_error_of_which_a_framework_made_a_page_is_answered_all_the_same(name: str, *, raising: bool) -> None:
+    async def endpoint(request: Request) -> Response:
+        await request.session.inc("n")  # type: ignore[attr-defined]
+        return PlainTextResponse("done")
+
+    inner: App = Starlette(routes=[Route("/", endpoint)]) if name == "starlette" else answering(write)
+    server = Server(_Framework(inner, raising=raising))
+    cookie = await _visitor(server)
+    server.store.before = failing(DOWN)
+    down = await server.get(cookie)
+    await Server(answering(lambda session: session.destroy()), manager=server.manager).get(cookie)
+    gone = await server.get(cookie)
+
+    assert [(reply.error, reply.status) for reply in (down, gone)] == [(None, 503), (None, 401)]
+    assert [reply.body for reply in (down, gone)] == [b"Please try again in a moment.", b"Please log in again."]
+    assert (await server.get()).status == 200
+
+
+@pytest.mark.parametrize("raising", [True, False])
+async def test_a_page_for_an_error_of_the_program_is_the_frameworks(*, raising: bool) -> None:
+    error = ValueError("mine")
+    reply = await Server(_Framework(answering(_raising(error)), raising=raising)).get()
+
+    assert reply.error is (error if raising else None)
+    assert (reply.status, reply.body) == (500, b"framework's page")
+
+
+async def test_an_error_that_was_caught_leaves_the_answer_to_the_application() -> None:
+    async def handle(session: Session) -> str:
+        try:
+            await session.inc("n")
+        except StoreUnavailable:
+            return "sorry"
+        return "done"
+
+    for status in (200, 404, 502, 503):
+        server = Server(answering(handle, status=status))
+        server.store.before = failing(DOWN)
+        assert ((reply := await server.get()).status, reply.body) == (status, b"'sorry'")
+
+
+async def test_require_fresh_is_answered_401_through_a_framework_too() -> None:
+    reply = await Server(_Framework(answering(lambda session: session.require_fresh(60)), raising=True)).get()
+
+    assert reply.status == 401
+
+
 # --- handlers that raise
 
 
@@ -521,6 +587,21 @@ async def test_a_request_that_is_cancelled_while_it_commits_has_no_answer() -> N
 
     assert sent == []
     assert await _data(server, cookie) == b"{'n': 2}"
+
+
+async def test_a_request_that_is_cancelled_after_its_commit_failed_has_no_answer() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await answering(edit)(scope, receive, send)
+        except StoreUnavailable:
+            raise asyncio.CancelledError from None
+
+    server = Server(app)
+    server.store.before = failing(DOWN)
+    reply = await server.get()
+
+    assert isinstance(reply.error, asyncio.CancelledError)
+    assert reply.messages == []
 
 
 async def test_an_error_after_the_start_is_told_and_a_late_commit_that_fails_beside_it() -> None:

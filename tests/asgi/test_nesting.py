@@ -193,8 +193,11 @@ async def test_what_another_middleware_puts_there_is_its_own(other: object) -> N
 
 
 @pytest.mark.parametrize("other", [None, [], {}, {"a": 1}, object()])
-async def test_what_takes_the_place_of_a_session_that_nobody_loaded_is_not_ours(other: object) -> None:
+@pytest.mark.parametrize("looked", [True, False])
+async def test_what_takes_the_place_of_a_session_that_nobody_loaded_is_not_ours(other: object, *, looked: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if looked:
+            scope["session"].mark_accessed()
         scope["session"] = other
         await answering()(scope, receive, send)
 
@@ -202,7 +205,7 @@ async def test_what_takes_the_place_of_a_session_that_nobody_loaded_is_not_ours(
     cookie = (await Server(answering(write), manager=server.manager).get()).cookie
     reply = await server.get(cookie)
 
-    assert reply.start["headers"] == []
+    assert reply.start["headers"] == ([(b"vary", b"Cookie")] if looked else [])
     assert (await Server(answering(read), manager=server.manager).get(cookie)).body == b"{'n': 1}"
 
 

@@ -309,7 +309,7 @@ _BLIND = {
     "__subclasshook__", "__abstractmethods__", "__annotations__", "__dict__", "__weakref__", "__static_attributes__",
     "__firstlineno__", "fromkeys",
     # what the middleware asks, and what tells whether anybody looked
-    "accessed", "commit", "cookie_header", "discard", "has_cookie", "modified",
+    "accessed", "commit", "cookie_header", "discard", "failed_with", "has_cookie", "modified",
 }  # fmt: skip
 
 
