@@ -44,6 +44,8 @@ FAULTS: dict[type[Broken], tuple[str, ...]] = {
     broken.SharesItsAnswers: ("answers_are_the_receivers_own",),
     broken.CountsOwnersEarly: ("parallel_logins_keep_the_limit",),
     broken.SweepsWithoutLock: ("logins_are_before_or_after_destroy_all",),
+    broken.SweepsByTheFirstDeadline: ("purge_leaves_what_was_renewed",),
+    broken.AppliesHalfWhenCancelled: ("cancelled_updates_happen_whole_or_not_at_all",),
     broken.KeepsHalfBatches: ("poison_harms_nobody_else",),
     broken.StopsAtRefusals: ("batches_are_answered_in_order",),
     broken.MixesUpItsAnswers: ("batches_are_answered_in_order", "many_commands_at_once_keep_to_their_sessions"),

@@ -19,6 +19,7 @@ from atomic_session.limits import DEFAULT_LIMITS
 from atomic_session.operators import Pull, PullAll, Set
 from atomic_session.record import new_record
 from atomic_session.store import Store
+from atomic_session.testing.holder import LIFETIMES
 from atomic_session.values import MISSING, decode
 
 Rows = dict[str, bytes]
@@ -252,6 +253,33 @@ class SweepsWithoutLock(Broken):
             rows[record.id] = row(Stored(tombstone(record, now), b"{}"))
         self._server.rows = rows
         return len(ended)
+
+
+class SweepsByTheFirstDeadline(Broken):
+    """Remembers when a session was to end when it began, and sweeps it then."""
+
+    async def purge(self, now: Instant, limit: int) -> int:
+        rows = self._server.rows
+        over = [key for key, kept in rows.items() if stored(kept).record.created + LIFETIMES.max_age <= now][:limit]
+        for key in over:
+            del rows[key]
+        return len(over)
+
+
+class AppliesHalfWhenCancelled(Broken):
+    """Has a lane of its own for each command, and notices between two operators that nobody waits any more."""
+
+    lanes = 0
+
+    async def _carry_out(self, rows: Rows, command: Command) -> Answer:
+        if type(command) is not Update or len(command.update.operators) < 2:
+            return await super()._carry_out(rows, command)
+        first, *others = command.update.operators
+        one = msgspec.structs.replace(command.update, operators=(first,))
+        await super()._carry_out(rows, changed(command, update=one))
+        self._server.rows = dict(rows)
+        rest = msgspec.structs.replace(command.update, operators=tuple(others))
+        return await super()._carry_out(rows, changed(command, update=rest))
 
 
 class KeepsHalfBatches(Broken):

@@ -28,7 +28,7 @@ class Server:
 class OutsideStore:
     """One transaction for each batch, under the server's lock; every row is a trip."""
 
-    lanes = 2
+    lanes = 1
     batch_size = 16
 
     def __init__(self, server: Server) -> None:

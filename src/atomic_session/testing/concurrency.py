@@ -19,8 +19,8 @@ from .history import History, RecordingStore
 from .holder import Holder, ask, started
 from .requests import DATA, WRITERS
 from .scenes import DESTROYERS, OWNER, ROTATORS, Ender, Scene
-from .sending import dispatcher_of
-from .site import Site, Visit
+from .sending import dispatchers_of
+from .site import Visit, sites_of
 from .witness import look
 
 __all__ = ["MANY", "ask_many"]
@@ -33,7 +33,7 @@ END_AT = 2
 
 async def ask_many(stores: tuple[Store, Store], commands: Sequence[Command]) -> list[Answer]:
     """Give all *commands* at once, every second one to the other store."""
-    dispatchers = [dispatcher_of(store) for store in stores]
+    dispatchers = dispatchers_of(stores)
     asked = [dispatchers[number % 2].submit(command) for number, command in enumerate(commands)]
     return list(await asyncio.gather(*asked))
 
@@ -67,7 +67,7 @@ async def rotated_sessions_lose_nothing_under_load(harness: Harness) -> None:
 async def _storm(stores: tuple[Store, Store], ender: Ender) -> tuple[Scene, Visit]:
     """Let all writers run for some turns, and one request end their session in the middle of it."""
     history = History()
-    sites = [Site(RecordingStore(store, history)) for store in stores]
+    sites = sites_of(stores, lambda store: RecordingStore(store, history))
     holder = await started(stores[0], DATA, owner=OWNER)
     scene = Scene(None, stores[0], history, sites[0], holder)
     begin = asyncio.Event()
@@ -153,6 +153,50 @@ async def one_of_many_guarded_updates_applies(harness: Harness) -> None:
         won = _one_of(await ask_many(stores, commands), Outcome.UNMET, "guarded updates")
         data = await look(stores[1], holder.load())
         check_data(data["step"], f"by {won}", "what was set")
+
+
+@case
+async def cancelled_updates_happen_whole_or_not_at_all(harness: Harness) -> None:
+    """An update whose task is cancelled, after however many turns of the event loop, leaves no half and no lock."""
+    for stores in await pairs(harness):
+        dispatchers = dispatchers_of(stores)
+        holder = await started(stores[0], {"n": 0, "log": []})
+        for turns in range(MANY):
+            update = holder.update(Inc.of("n", 1), Push.of("log", [turns]))
+            asked = asyncio.create_task(dispatchers[turns % 2].submit(update))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            data = (await dispatchers[turns % 2 - 1].submit(holder.load())).data or {}
+            log = data["log"] if isinstance(data["log"], list) else []
+            check_data(data["n"], len(log), "the increments, of which each came with a value")
+            done = not asked.cancelled()
+            check(not done or turns in log, "an update that was acknowledged in time is not there")
+
+
+@case
+async def cancelled_commands_harm_no_neighbour(harness: Harness) -> None:
+    """Where some of many commands are cancelled, all others are carried out, once each."""
+    for stores in await pairs(harness):
+        holder = await started(stores[0], {"log": []})
+        dispatchers = dispatchers_of(stores)
+        asked: list[asyncio.Task[Answer]] = []
+        for number in range(MANY):
+            update = holder.update(Push.of("log", [number]))
+            asked.append(asyncio.create_task(dispatchers[number % 2].submit(update)))
+            if number % 3 == 0:
+                await asyncio.sleep(0)
+            if number % 5 == 0:
+                asked[-1 - number % 4].cancel()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        data = (await dispatchers[1].submit(holder.load())).data or {}
+        log = data["log"] if isinstance(data["log"], list) else []
+        check_equal(len(set(map(repr, log))), len(log), "the values, each of which comes once")
+        for number, result in enumerate(results):
+            cancelled = isinstance(result, asyncio.CancelledError)
+            done = isinstance(result, Answer) and result.outcome is Outcome.DONE
+            check(cancelled or (done and number in log), f"an update beside cancelled ones ends with {result!r}")
 
 
 def _one_of(answers: Sequence[Answer], others: Outcome, what: str) -> int:

@@ -39,7 +39,23 @@ async def updates_move_the_idle_deadline(harness: Harness) -> None:
         renew = now + HOUR if due else renew
         _check_times(answer, used=now, idle=now + 10 * HOUR, renew=renew, what=f"an update {now - NOW} ms later")
         check_equal(answer.renewed, due, f"the renewal of an update {now - NOW} ms later")
-        kept = await ask(store, holder.load(now))
+        kept = await ask(store, holder.load(NOW))
+        check_equal(kept.record, answer.record, "the record that is kept")
+
+
+@case
+async def updates_renew_as_often_as_settings_say(harness: Harness) -> None:
+    """Where renewals are due soon, an update says so each time, however little the deadline has moved."""
+    store = await harness.make()
+    holder = await started(store, {"n": 0}, lifetimes=Lifetimes(max_age=10 * HOUR, touch_after=1_000))
+    renew = NOW + 1_000
+    for now in (NOW + 999, NOW + 1_000, NOW + 1_001, NOW + 1_999, NOW + 2_000, NOW + 5_000):
+        answer = await ask(store, holder.update(Inc.of("n", 1), now=now))
+        due = now >= renew
+        renew = now + 1_000 if due else renew
+        _check_times(answer, used=now, idle=now + 10 * HOUR, renew=renew, what=f"an update {now - NOW} ms later")
+        check_equal(answer.renewed, due, f"the renewal of an update {now - NOW} ms later")
+        kept = await ask(store, holder.load(NOW))
         check_equal(kept.record, answer.record, "the record that is kept")
 
 
@@ -85,7 +101,7 @@ async def touch_moves_the_deadline_and_keeps_data(harness: Harness) -> None:
         _check_times(answer, used=now, idle=now + 10 * HOUR, renew=renew, what="a touch")
         check_equal(answer.renewed, due, "the renewal of a touch")
         check_equal(answer.data, None, "the data that a touch brings")
-        loaded = await ask(store, holder.load(now))
+        loaded = await ask(store, holder.load(NOW))
         check_equal((loaded.record, loaded.data), (answer.record, {"n": 0}), "what is kept after a touch")
 
 
@@ -153,7 +169,7 @@ async def nothing_extends_past_the_absolute_deadline(harness: Harness) -> None:
         idle = command.now + (record.max_age or CAPPED.max_age)
         check_equal(record.idle_deadline - NOW, min(idle, end) - NOW, f"the deadline after {type(command).__name__}")
         check_equal(record.absolute_deadline, end, "the absolute deadline")
-        kept = await ask(store, holder.load(command.now))
+        kept = await ask(store, holder.load(NOW))
         check_equal(kept.record, record, "the record that is kept")
     check_outcome(await ask(store, new.load(end)), Outcome.ABSENT, "a load at the absolute deadline")
 
@@ -173,7 +189,7 @@ async def only_a_login_restarts_the_absolute_deadline(harness: Harness) -> None:
         check_equal((record.owner, record.authenticated_at), (owner, now), "owner and time of a login")
         check_equal((record.created, record.rev), (NOW, 1), "creation and rev after a login")
         check_equal(record.idle_deadline, now + 10 * HOUR, "the idle deadline after a login")
-        check_equal(_record(await ask(store, new.load(now))), record, "the record that is kept")
+        check_equal(_record(await ask(store, new.load(NOW))), record, "the record that is kept")
         holder = new
     await ask(store, holder.touch(end - 15 * HOUR))
     plain = holder.renewed()

@@ -114,6 +114,29 @@ async def purge_removes_only_what_is_over(harness: Harness) -> None:
     check_equal(len(await store.sessions_of("alice", late)), len(live), "the owner's sessions after a purge")
 
 
+@case
+async def purge_leaves_what_was_renewed(harness: Harness) -> None:
+    """A session lives past its first deadline when something has moved that, and sweeping knows it."""
+    store = await harness.make()
+    later = NOW + LIFETIMES.max_age - 1
+    holders = [await started(store, {"n": 1}) for _ in range(5)]
+    new = holders[3].renewed()
+    renewals = (
+        holders[0].update(Inc.of("n", 1), now=later),
+        holders[1].touch(later),
+        holders[2].load(later),
+        holders[3].rotate(new, later),
+        holders[4].touch(NOW + 1, max_age=30 * HOUR),
+    )
+    for command in renewals:
+        check_outcome(await ask(store, command), Outcome.DONE, "a renewal")
+    late = NOW + LIFETIMES.max_age + 2 * HOUR
+    check_equal(await _purge_all(store, late), 0, "the records that a purge removes")
+    for place, holder in enumerate([*holders[:3], new, holders[4]]):
+        what = f"a load after a purge, where {type(renewals[place]).__name__} had renewed"
+        check_outcome(await ask(store, holder.load(late)), Outcome.DONE, what)
+
+
 async def _purge_all(store: Store, now: int) -> int:
     """Purge by twos until nothing is removed; return how many records went."""
     total = 0

@@ -17,7 +17,7 @@ from .checks import check, check_data, check_equal
 from .concurrency import MANY
 from .harness import Harness, case, pairs
 from .holder import started
-from .site import Handler, Site
+from .site import Handler, sites_of
 from .witness import look
 
 KEYS = {f"key{number}": number for number in range(MANY)}
@@ -138,15 +138,15 @@ async def dict_code_and_operators_lose_nothing(harness: Harness) -> None:
 @case
 async def readers_write_nothing_back(harness: Harness) -> None:
     """A request that only read the session before it changed leaves every change in it."""
-    for store, other in await pairs(harness):
-        holder = await started(store, {"user": None, "n": 0})
-        slow, quick = Site(store), Site(other)
+    for stores in await pairs(harness):
+        holder = await started(stores[0], {"user": None, "n": 0})
+        slow, quick = sites_of(stores)
         session = slow.session(holder.token)
         await session()
         await quick.visit(holder.token, lambda session: session.set("user", "u1").inc("n"))
         await session.commit()
         check_data(session["user"], None, "what the slow request read")
-        check_data(await look(store, holder.load()), {"user": "u1", "n": 1})
+        check_data(await look(stores[1], holder.load()), {"user": "u1", "n": 1})
 
 
 async def _after(
@@ -154,7 +154,7 @@ async def _after(
 ) -> dict[str, Value]:
     """Return what a session holds after many requests at once, half of them at each store."""
     holder = await started(stores[0], data)
-    sites = [Site(store) for store in stores]
+    sites = sites_of(stores)
     visits = await asyncio.gather(*[sites[number % 2].visit(holder.token, handler(number)) for number in range(MANY)])
     check_equal([visit.error for visit in visits if visit.error is not None], [], "the errors of the requests")
     return await look(stores[1], holder.load())
@@ -165,7 +165,7 @@ async def _after_all_loaded(
 ) -> dict[str, Value]:
     """Return what a session holds after many requests loaded it, then changed it, and then committed."""
     holder = await started(stores[0], data)
-    sites = [Site(store) for store in stores]
+    sites = sites_of(stores)
     sessions = [sites[number % 2].session(holder.token) for number in range(MANY)]
     await asyncio.gather(*[session() for session in sessions])
     for number, session in enumerate(sessions):

@@ -17,7 +17,7 @@ from .gate import Gate, in_every_order
 from .harness import Harness, case, pairs
 from .holder import HOUR, LIFETIMES, NOW, Holder, ask, started
 from .scenes import LATE, OWNER, Scene, destroy_all
-from .sending import dispatcher_of
+from .sending import dispatchers_of
 from .witness import Witness
 
 REFUSING = OwnerLimit(3, evict_oldest=False)
@@ -221,7 +221,7 @@ async def _sweep_amid_logins(stores: tuple[Store, Store], owner: str, early: int
     before = [await started(stores[0], owner=owner) for _ in range(5)]
     visitors = [await started(stores[0]) for _ in range(MANY)]
     known = [visitor.renewed() for visitor in visitors]
-    dispatchers = [dispatcher_of(store) for store in stores]
+    dispatchers = dispatchers_of(stores)
 
     async def log_in(number: int) -> None:
         command = visitors[number].rotate(known[number], NOW + 1, login=Login(owner))

@@ -10,7 +10,7 @@ from ..dispatcher import Dispatcher
 from ..store import Store
 from .checks import check_sound
 
-__all__ = ["PATIENCE", "dispatcher_of", "in_pieces", "send"]
+__all__ = ["PATIENCE", "dispatcher_of", "dispatchers_of", "in_pieces", "send"]
 
 PATIENCE = 60.0
 """Seconds that a case waits for one call: a busy machine is no finding."""
@@ -19,6 +19,12 @@ PATIENCE = 60.0
 def dispatcher_of(store: Store) -> Dispatcher:
     """Return a dispatcher to an open *store*."""
     return Dispatcher(store, PATIENCE)
+
+
+def dispatchers_of(stores: tuple[Store, Store]) -> tuple[Dispatcher, Dispatcher]:
+    """Return a dispatcher to each store; one store has only one, or it would be given more than its lanes hold."""
+    first = dispatcher_of(stores[0])
+    return first, first if stores[0] is stores[1] else dispatcher_of(stores[1])
 
 
 async def send(store: Store, commands: Iterable[Command]) -> list[Answer]:

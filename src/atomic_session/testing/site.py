@@ -15,7 +15,7 @@ from ..token import Token, parse_token
 from .holder import LIFETIMES, NOW
 from .sending import PATIENCE
 
-__all__ = ["Handler", "SetClock", "Site", "Visit"]
+__all__ = ["Handler", "SetClock", "Site", "Visit", "sites_of"]
 
 Handler: TypeAlias = Callable[[Session], Awaitable[Any]]
 
@@ -71,3 +71,9 @@ class Site:
         if header is None:
             return Visit(result, None, token)
         return Visit(result, None, parse_token(header.partition(b"=")[2].partition(b";")[0]))
+
+
+def sites_of(stores: tuple[Store, Store], wrapped: Callable[[Store], Store] = lambda store: store) -> tuple[Site, Site]:
+    """Return an application on each store; one store has only one."""
+    first = Site(wrapped(stores[0]))
+    return first, first if stores[0] is stores[1] else Site(wrapped(stores[1]))
