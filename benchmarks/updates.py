@@ -46,18 +46,20 @@ class _Side:
 
 
 async def measure(options: Options) -> Figure:
-    figure = Figure("updates", "one update (set, inc) of a 0.5 KB session on SQLite, each by a request of its own")
+    figure = Figure("updates", "one update (set, inc) of a 0.5 KB session on SQLite")
     widths = {width: options.times(times) for width, times in _WIDTHS.items() if width <= options.times(256, 16)}
     most = max(widths)
     cases: list[Case] = []
     async with (
         _ours(options.folder / "ours.db", most, figure) as ours,
+        _ours(options.folder / "ours-requests.db", most, figure, by_requests=True) as by_requests,
         _ours(options.folder / "ours-relaxed.db", most, figure, relaxed=True) as ours_relaxed,
         _theirs(options.folder / "theirs.db", most, figure) as theirs,
         _theirs(options.folder / "theirs-relaxed.db", most, figure, relaxed=True) as theirs_relaxed,
     ):
         sides = {
             "ours, durable": ours,
+            "ours, durable, each by a request of its own": by_requests,
             "aiosqlite, durable": theirs,
             "ours, relaxed": ours_relaxed,
             "aiosqlite, relaxed": theirs_relaxed,
@@ -92,25 +94,42 @@ def _compare(figure: Figure, widths: dict[int, int]) -> None:
                 f"updates/s, {width} at once: ours / aiosqlite", theirs.format(width), ours.format(width), target
             )
     for width in widths:
+        by_requests = f"ours, durable, each by a request of its own, {width} at once"
+        figure.compare(f"by requests, updates/s, {width} at once: ours / aiosqlite", theirs.format(width), by_requests)
+    for width in widths:
         over, under = (f"{name}, relaxed, {width} at once" for name in ("aiosqlite", "ours"))
         figure.compare(f"relaxed, updates/s, {width} at once: ours / aiosqlite", over, under)
 
 
-def _update_by(context: SessionContext, made: list[Headers]) -> Update:
+def _update_by_requests(context: SessionContext, made: list[Headers]) -> Update:
+    """Each update reads its cookie first, as the first one of a request does."""
+
     async def update(number: int) -> object:
         return await open_session(context, made[number]).set("color", "red").inc("visits")
 
     return update
 
 
+def _update_by_sessions(context: SessionContext, made: list[Headers]) -> Update:
+    """Each task has a session, and goes on updating it."""
+    sessions = [open_session(context, headers) for headers in made]
+
+    async def update(number: int) -> object:
+        return await sessions[number].set("color", "red").inc("visits")
+
+    return update
+
+
 @asynccontextmanager
-async def _ours(path: Path, count: int, figure: Figure, *, relaxed: bool = False) -> AsyncIterator[_Side]:
+async def _ours(
+    path: Path, count: int, figure: Figure, *, relaxed: bool = False, by_requests: bool = False
+) -> AsyncIterator[_Side]:
     async with managed(sqlite_url(path, relaxed=relaxed)) as context:
         made = await create(context, count, data_of())
         before = await stored(context, made, "visits")
-        side = _Side(_update_by(context, made))
+        side = _Side(_update_by_requests(context, made) if by_requests else _update_by_sessions(context, made))
         yield side
-        name = f"ours, {'relaxed' if relaxed else 'durable'}"
+        name = f"ours, {'relaxed' if relaxed else 'durable'}{', by requests' if by_requests else ''}"
         figure.counted[f"{name}: updates acknowledged"] = side.done
         figure.counted[f"{name}: updates stored"] = await stored(context, made, "visits") - before
 
@@ -141,7 +160,7 @@ async def _count(figure: Figure, options: Options) -> None:
     path = options.folder / "counted-ours.db"
     async with managed(sqlite_url(path)) as context:
         made = await create(context, _COUNTED, data_of())
-        update = _update_by(context, made)
+        update = _update_by_requests(context, made)
         before = commits_in_log(path)
         await asyncio.gather(*(update(number) for number in range(_COUNTED)))
         figure.counted[f"ours: commits for {_COUNTED} updates at once"] = commits_in_log(path) - before
