@@ -17,6 +17,7 @@ from .commands import NOW, create, destroy, done, inc, load, stored
 from .disk import Disk
 from .files import busy_readers, turn_taken
 from .loops import leap, run, started
+from .threads import Writers
 
 
 def _in_threads(number: int, work: Callable[[int], None]) -> None:
@@ -64,6 +65,7 @@ def test_loops_beside_each_other(path: Path) -> None:
 
 def test_loops_that_are_first_at_the_same_time_open_the_store_once(path: Path) -> None:
     store = SQLiteStore(path)
+    writers = Writers()
     ready = threading.Barrier(8)
 
     def work(place: int) -> None:
@@ -71,9 +73,8 @@ def test_loops_that_are_first_at_the_same_time_open_the_store_once(path: Path) -
         asyncio.run(_create(store, f"session-{place}"))
 
     _in_threads(8, work)
-    writers = [thread for thread in threading.enumerate() if thread.name.startswith("atomic-session")]
 
-    assert len(writers) == 1
+    assert len(writers()) == 1
     assert [asyncio.run(_count(store, f"session-{place}")) for place in range(8)] == [0] * 8
     asyncio.run(store.close())
 

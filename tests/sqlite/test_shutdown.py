@@ -20,15 +20,17 @@ from .children import ran
 from .commands import NOW, ask, create, done, inc, put, stored
 from .files import rows, turn_taken
 from .loops import leap, run, started
+from .threads import Writers
 
 MANY = 500
 
 
-def _writers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("atomic-session")]
+@pytest.fixture
+def writers() -> Writers:
+    return Writers()
 
 
-async def test_what_was_accepted_before_close_is_kept(store: SQLiteStore, path: Path) -> None:
+async def test_what_was_accepted_before_close_is_kept(writers: Writers, store: SQLiteStore, path: Path) -> None:
     await done(store, create("a"))
     with turn_taken(path):
         updates = [asyncio.create_task(done(store, inc("a"))) for _ in range(MANY)]
@@ -38,7 +40,7 @@ async def test_what_was_accepted_before_close_is_kept(store: SQLiteStore, path: 
     await asyncio.gather(closing, *updates)
 
     assert rows(path, "SELECT data FROM atomic_session") == b'{"n":%d}' % MANY
-    assert _writers() == []
+    assert writers() == []
 
 
 AT_EXIT = """
@@ -80,7 +82,7 @@ def test_an_application_that_never_closes_its_store_ends_at_once(path: Path) -> 
     assert ran(AT_EXIT_OF_A_LOOP, path, 10) == ["answered"]
 
 
-async def test_close_may_be_called_before_open_and_twice(path: Path) -> None:
+async def test_close_may_be_called_before_open_and_twice(writers: Writers, path: Path) -> None:
     store = SQLiteStore(path)
     await store.close()
     await store.open()
@@ -88,7 +90,7 @@ async def test_close_may_be_called_before_open_and_twice(path: Path) -> None:
     await store.close()
     await store.close()
 
-    assert _writers() == []
+    assert writers() == []
 
 
 async def test_a_closed_store_opens_again_when_it_is_used(path: Path) -> None:
@@ -115,7 +117,7 @@ async def test_open_after_a_failure_works_once_the_cause_is_gone(tmp_path: Path)
     await store.close()
 
 
-async def test_closing_from_another_thread_again_and_again_loses_nothing(path: Path) -> None:
+async def test_closing_from_another_thread_again_and_again_loses_nothing(writers: Writers, path: Path) -> None:
     store = SQLiteStore(path)
     await done(store, create("a"))
     stop = threading.Event()
@@ -139,7 +141,7 @@ async def test_closing_from_another_thread_again_and_again_loses_nothing(path: P
 
     assert await stored(store, "a") == {"n": 200}
     await store.close()
-    assert _writers() == []
+    assert writers() == []
 
 
 async def test_what_comes_while_the_writer_stops_is_done_and_what_comes_after_is_told(path: Path) -> None:
@@ -156,11 +158,11 @@ async def test_what_comes_while_the_writer_stops_is_done_and_what_comes_after_is
         await writer.submit(lambda _: "third", 0)
 
 
-async def test_a_store_that_nobody_holds_any_more_lets_go_of_its_files(path: Path) -> None:
+async def test_a_store_that_nobody_holds_any_more_lets_go_of_its_files(writers: Writers, path: Path) -> None:
     store = SQLiteStore(path)
     await done(store, create("a"))
     await stored(store, "a")
-    (writer,) = _writers()
+    (writer,) = writers()
     del store
     gc.collect()
     writer.join(60)
@@ -181,7 +183,7 @@ def test_close_waits_no_longer_than_the_timeout_for_a_turn(path: Path) -> None:
             leap(1)
             with pytest.raises(StoreUnavailable):
                 await update
-        await asyncio.to_thread(_wait_for, _writers_but(kept))
+        await asyncio.to_thread(_wait_for, later())
 
     async def check() -> None:
         assert "late" not in await stored(patient, "a")
@@ -189,7 +191,7 @@ def test_close_waits_no_longer_than_the_timeout_for_a_turn(path: Path) -> None:
 
     patient = SQLiteStore(path)
     run(lambda: done(patient, create("a")))
-    kept = _writers()
+    later = Writers()
     run(use)
     run(check)
 
@@ -200,10 +202,6 @@ async def _open_in_time(store: SQLiteStore) -> None:
         with contextlib.suppress(StoreUnavailable):
             return await store.open()
     raise AssertionError("it never opened in time")
-
-
-def _writers_but(kept: list[threading.Thread]) -> list[threading.Thread]:
-    return [thread for thread in _writers() if thread not in kept]
 
 
 def _wait_for(threads: list[threading.Thread]) -> None:
