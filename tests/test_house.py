@@ -19,6 +19,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PURE = [
     "commands",
     "cookies",
+    "csrf",
+    "csrf_form",
     "delta",
     "durations",
     "errors",

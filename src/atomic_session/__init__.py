@@ -4,6 +4,7 @@ Server-side sessions in which no update is ever lost.
 The stores are in `atomic_session.stores`, the conformance suite in `atomic_session.testing`.
 """
 
+from .csrf_middleware import CSRFMiddleware
 from .errors import (
     AtomicSessionError,
     ConflictingUpdate,
@@ -29,6 +30,7 @@ from .session import Session
 __all__ = [
     "AtomicSessionError",
     "CSRFError",
+    "CSRFMiddleware",
     "ConflictingUpdate",
     "CorruptRecord",
     "InvalidPath",

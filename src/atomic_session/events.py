@@ -8,9 +8,16 @@ carries the session's public id; never a token, never session data.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
+from typing import TypeAlias
 
-__all__ = ["EVENTS", "emit"]
+__all__ = ["EVENTS", "Listener", "emit", "heard_by"]
+
+Listener: TypeAlias = Callable[[str, str | None, Mapping[str, object]], None]
+"""What is called with an event, the session's public id and the facts."""
 
 EVENTS = MappingProxyType(
     {
@@ -33,6 +40,7 @@ EVENTS = MappingProxyType(
         "write_after_destroy": logging.WARNING,
         "delta_dropped": logging.WARNING,
         "csrf_failed": logging.WARNING,
+        "csrf_outdated": logging.WARNING,
         "cacheable_response": logging.WARNING,
         "store_unavailable": logging.ERROR,
         "outcome_unknown": logging.ERROR,
@@ -45,6 +53,20 @@ EVENTS = MappingProxyType(
 """Every event and its level."""
 
 _logger = logging.getLogger("atomic_session")
+_listener: ContextVar[Listener | None] = ContextVar("atomic_session_listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Listener | None) -> Iterator[None]:
+    """Tell *listener* what happens inside, whatever the logger listens to; None changes nothing."""
+    if listener is None:
+        yield
+        return
+    mark = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(mark)
 
 
 def emit(event: str, session_id: str | None = None, **facts: object) -> None:
@@ -53,7 +75,8 @@ def emit(event: str, session_id: str | None = None, **facts: object) -> None:
 
     The message holds the event and the session's id.  The log record carries both as attributes
     `event` and `session_id`, and the rest as a dict `facts`.  Nothing is built when the logger
-    does not listen.
+    does not listen.  The manager's `on_event` is told as well; what it raises is logged, and goes
+    no further.
 
     Raises:
         ValueError: the event is not in the table, or a whole token was given for the id.
@@ -63,6 +86,9 @@ def emit(event: str, session_id: str | None = None, **facts: object) -> None:
         raise ValueError(f"unknown event {event!r}: add it to EVENTS with its level")
     if session_id is not None and "." in session_id:
         raise ValueError("session_id must be the public id, not a token")  # not shown: it holds a secret
+    listener = _listener.get()
+    if listener is not None:
+        _call(listener, event, session_id, facts)
     if not _logger.isEnabledFor(level):
         return
     extra = {"event": event, "session_id": session_id, "facts": facts}
@@ -70,3 +96,10 @@ def emit(event: str, session_id: str | None = None, **facts: object) -> None:
         _logger.log(level, "%s", event, extra=extra, stacklevel=2)
     else:
         _logger.log(level, "%s session=%s", event, session_id, extra=extra, stacklevel=2)
+
+
+def _call(listener: Listener, event: str, session_id: str | None, facts: Mapping[str, object]) -> None:
+    try:
+        listener(event, session_id, facts)
+    except Exception:
+        _logger.exception("on_event failed at %s", event)

@@ -50,6 +50,12 @@ class Link:
         cookie: what the response is to do with the cookie: "set", "clear" or None.
         started: the response has begun, so that no cookie can be sent any more.
         max_age: the idle time (milliseconds) to create the session with; None for the settings'.
+        held: the token that the browser holds once it has the response, whether or not it opens
+            anything; None for none.
+        cookie_came: whether a cookie of our name came at all, whatever is in it.
+        drawn: a token that only this request knows: the response gives it to a visitor without a
+            session, or the session is created under it.
+        shared: something secret was derived from the cookie for the page, which no cache may store.
     """
 
     __slots__ = (
@@ -57,9 +63,13 @@ class Link:
         "_resign",
         "_settings",
         "cookie",
+        "cookie_came",
+        "drawn",
         "gone",
+        "held",
         "max_age",
         "record",
+        "shared",
         "stale",
         "started",
         "token",
@@ -78,6 +88,10 @@ class Link:
         self.cookie: str | None = None
         self.started = started
         self.max_age: int | None = None
+        self.held = token
+        self.cookie_came = token is not None
+        self.drawn: Token | None = None
+        self.shared = False
 
     @property
     def id(self) -> str:
@@ -93,6 +107,31 @@ class Link:
         """
         if self.started:
             raise ResponseStarted(action)
+
+    def hand_out(self, *, renew: bool) -> Token:
+        """
+        Return what CSRF tokens are made from, and draw it where the browser holds nothing.
+
+        *renew* draws it also where the session will be created under another token than came.
+
+        Raises:
+            ResponseStarted: it cannot be sent any more.
+        """
+        if self.held is None or (renew and self.drawn is None):
+            self.need_a_cookie_to("make a CSRF token")
+            self.held = self.drawn = new_token()
+            self.cookie = "set"
+        self.shared = True
+        return self.held
+
+    def offer(self) -> tuple[Token | None, int | None]:
+        """Return what a cookie would give to the browser, and for how many milliseconds; None: until it ends."""
+        record, settings = self.record, self._settings
+        if self.token is None or record is None:
+            return self.drawn, None  # for a visitor without a session, who got a CSRF token
+        if not settings.persistent and record.max_age is None:
+            return self.token, None
+        return self.token, max(record.idle_deadline - settings.clock(), 1)
 
     def raise_gone(self) -> NoReturn:
         raise SessionGone(self.id)
@@ -143,9 +182,11 @@ class Link:
         if answer.error is not None:
             raise answer.error
         if answer.outcome is Outcome.DONE:
-            self.token = new
+            self.token = self.held = new
             self.cookie = "set"
             emit("session_rotated", new.id)
+            if self.shared:
+                emit("csrf_outdated", new.id)
 
     async def destroy(self) -> None:
         """End the session.  One that is gone already is left at that; an unknown one is none any more."""
@@ -156,6 +197,7 @@ class Link:
             emit("session_destroyed", token.id)
         if (answer.outcome is Outcome.DONE or self.token is None) and not self.started:
             self.cookie = "clear"
+            self.held = self.drawn = None
 
     async def create(self, data: dict[str, Value], owner: str | None) -> Answer:
         """
@@ -165,8 +207,9 @@ class Link:
             LimitExceeded: *data* is too large, or the owner has as many sessions as they may.
         """
         settings = self._settings
+        outdated = self.shared and self.drawn is None
         for _ in range(_ID_DRAWS):
-            token = new_token()
+            token = self._draw()
             now = settings.clock()
             record = new_record(token.id, token.digest, now, settings.lifetimes, max_age=self.max_age, owner=owner)
             answer = await self._submit(commands.Create(record, data, now, settings.owner_limit))
@@ -176,9 +219,12 @@ class Link:
             raise StoreUnavailable("every new session id was taken already")
         if answer.error is not None:
             raise answer.error
-        self.token = token
+        self.token = self.held = token
+        self.drawn = None
         self.cookie = "set"
         emit("session_created", token.id)
+        if outdated:
+            emit("csrf_outdated", token.id)
         return answer
 
     # How it is asked, and what the answers mean.
@@ -193,6 +239,14 @@ class Link:
         if self.started and self.record is not None and now >= self.record.renew_at:
             return msgspec.structs.replace(lifetimes, touch_after=0)
         return lifetimes
+
+    def _draw(self) -> Token:
+        """Return a token for a record: the one that only this request knows, or a new one."""
+        drawn = self.drawn
+        if drawn is None:
+            return new_token()
+        self.held = self.drawn = None  # should the creation fail, it must never be sent
+        return drawn
 
     @property
     def _key(self) -> Token:

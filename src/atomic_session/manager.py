@@ -14,7 +14,7 @@ from .cookies import CookieCodec
 from .dispatcher import Dispatcher
 from .durations import Duration
 from .errors import OutcomeUnknown, StoreUnavailable
-from .events import emit
+from .events import Listener, emit, heard_by
 from .limits import DEFAULT_LIMITS, Limits
 from .registry import open_url
 from .session import SessionContext
@@ -45,6 +45,8 @@ class SessionManager:
         max_sessions_per_owner: how many sessions one owner may have at once.
         on_session_limit: "reject" a login past that, or "evict_oldest".
         clock: what tells the time, in whole milliseconds since the Unix epoch.
+        on_event: called with the name of each event (`events.EVENTS`), the session's public id or
+            None, and a dict of facts, when it happens; it must return at once.
 
     Raises:
         ValueError: a setting is nonsense; the message names it.
@@ -62,6 +64,7 @@ class SessionManager:
         max_sessions_per_owner: int | None = None,
         on_session_limit: str = "reject",
         clock: Clock = system_clock.now,
+        on_event: Listener | None = None,
     ) -> None:
         self.settings = make_settings(
             max_age=max_age,
@@ -72,6 +75,7 @@ class SessionManager:
             max_sessions_per_owner=max_sessions_per_owner,
             on_session_limit=on_session_limit,
             clock=clock,
+            on_event=on_event,
         )
         self._dispatcher = Dispatcher(None, self.settings.timeout)
         if store is not None:
@@ -119,14 +123,16 @@ class SessionManager:
         command = commands.Destroy(session_id, None, self.settings.clock())
         answer = await self._dispatcher.submit(command)
         if answer.outcome is Outcome.DONE:
-            emit("session_destroyed", session_id)
+            with heard_by(self.settings.on_event):
+                emit("session_destroyed", session_id)
         return answer.outcome is Outcome.DONE
 
     async def destroy_all(self, owner: str, *, keep: str | None = None) -> int:
         """End the sessions of *owner* but for the one with the public id *keep*; say how many."""
         store = await self._dispatcher.open()
         ended = await self._in_time(store.destroy_all(owner, keep, self.settings.clock()), OutcomeUnknown)
-        emit("owner_sessions_destroyed", keep, count=ended)
+        with heard_by(self.settings.on_event):
+            emit("owner_sessions_destroyed", keep, count=ended)
         return ended
 
     async def purge(self, limit: int = 1_000) -> int:

@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 from .cookies import CookieCodec, CookieSettings
 from .durations import Duration
 from .errors import AtomicSessionError, SessionGone, StoreNotSet
-from .events import emit
+from .events import emit, heard_by
 from .manager import SessionManager
 from .session import Session, new_session
 from .store import Store
 from .token import Signer
 
-__all__ = ["SessionMiddleware"]
+__all__ = ["App", "Headers", "Message", "Receive", "Scope", "Send", "SessionMiddleware", "refuse"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -95,6 +95,7 @@ class SessionMiddleware:
         self._codec = CookieCodec(settings, None if secret_key is None else Signer(secret_key))
         self._context = manager.context(self._codec)
         self._autoload = autoload
+        self._on_event = manager.settings.on_event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -106,8 +107,11 @@ class SessionMiddleware:
             secure = self._codec.is_secure(scope.get("scheme", "http"))
             if self._is_inside_itself(scope, secure=secure):
                 await self.app(scope, receive, send)
-            else:
+            elif self._on_event is None:
                 await self._serve(scope, receive, send, secure=secure)
+            else:
+                with heard_by(self._on_event):
+                    await self._serve(scope, receive, send, secure=secure)
 
     def _is_inside_itself(self, scope: Scope, *, secure: bool) -> bool:
         """Say whether a middleware around this one gave the request the session of the same cookie."""
@@ -186,7 +190,7 @@ class _Response:
 
     async def _answer(self, status: int) -> None:
         self._started = True
-        await _refuse(self._scope, self._send, status, self._session.cookie_header())
+        await refuse(self._scope, self._send, status, self._session.cookie_header())
 
     async def _commit_and_start(self, message: Message) -> None:
         session = self._session
@@ -207,7 +211,7 @@ class _Response:
             self._status = _status_for(error)
             raise
         self._started = True
-        await self._send(message if closing else _with_headers(message, session.cookie_header()))
+        await self._send(message if closing else _with_headers(message, session.cookie_header(), session.has_shared))
 
     async def _commit(self) -> None:
         try:
@@ -310,14 +314,14 @@ class _Life:
             await self._manager.close()
 
 
-def _with_headers(message: Message, cookie: bytes | None) -> Message:
+def _with_headers(message: Message, cookie: bytes | None, shared: bool) -> Message:
     """Return *message*, which may be the application's constant, with the headers that a session adds."""
     headers: Headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
     if cookie is not None:
         headers.append((b"set-cookie", cookie))
     if message["type"] != "websocket.accept":  # which no cache stores
         _add_vary(headers)
-        if cookie is not None:
+        if cookie is not None or shared:
             _forbid_storing(headers)
     return {**message, "headers": headers}
 
@@ -347,7 +351,7 @@ def _forbid_storing(headers: Headers) -> None:
     headers.append((b"cache-control", b"no-store"))
 
 
-async def _refuse(scope: Scope, send: Send, status: int, cookie: bytes | None) -> None:
+async def refuse(scope: Scope, send: Send, status: int, cookie: bytes | None) -> None:
     """Answer for an application that did not catch the error; the cookie says what was done before it."""
     text = _TEXTS[status]
     headers: Headers = [

@@ -22,6 +22,7 @@ from .events import emit
 from .exchange import Exchange
 from .link import Link
 from .operators import Update
+from .protection import Protection
 from .settings import Settings
 from .updates import Maker, Operators, PathLike, PendingUpdate, Result
 
@@ -38,7 +39,7 @@ class SessionContext(NamedTuple):
     codec: CookieCodec
 
 
-class Session(dict[str, Any], Operators[bool]):
+class Session(dict[str, Any], Operators[bool], Protection):
     """
     The session of one request or websocket.
 
@@ -238,12 +239,8 @@ class Session(dict[str, Any], Operators[bool]):
         context = self._context
         if change == "clear":
             return context.codec.clear_header(self._secure)
-        token, record = link.token, link.record
-        if change is None or token is None or record is None:
-            return None
-        persistent = context.settings.persistent or record.max_age is not None
-        left = record.idle_deadline - context.settings.clock()
-        return context.codec.set_header(token, self._secure, max(left, 1) if persistent else None)
+        token, max_age = link.offer()
+        return None if change is None or token is None else context.codec.set_header(token, self._secure, max_age)
 
     def has_cookie(self, name: bytes) -> bool:
         """Say whether the cookie of this name is the session's."""
@@ -321,6 +318,7 @@ class Session(dict[str, Any], Operators[bool]):
             if found.problem is not None:
                 emit(f"{found.problem}_cookie")
             link = Link(context.settings, context.dispatcher, found.token, resign=found.resign, started=self._started)
+            link.cookie_came = found.token is not None or found.problem is not None
             exchange = self._exchange = Exchange(link, context.settings.limits)
         return exchange
 

@@ -8,6 +8,7 @@ from . import clock
 from .clock import Clock
 from .commands import OwnerLimit
 from .durations import Duration, parse_duration, parse_optional
+from .events import Listener
 from .limits import DEFAULT_LIMITS, Limits
 from .record import Lifetimes
 
@@ -31,6 +32,7 @@ class Settings:
         limits: what one session may hold.
         owner_limit: how many sessions one owner may have; None for any number.
         clock: what tells the time.
+        on_event: what is told of each event, beside the log; None for nobody.
     """
 
     lifetimes: Lifetimes
@@ -39,6 +41,7 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     owner_limit: OwnerLimit | None = None
     clock: Clock = field(default=clock.now)
+    on_event: Listener | None = None
 
 
 def make_settings(
@@ -51,6 +54,7 @@ def make_settings(
     max_sessions_per_owner: int | None = None,
     on_session_limit: str = "reject",
     clock: Clock = clock.now,
+    on_event: Listener | None = None,
 ) -> Settings:
     """
     Check what a user wrote and return the settings that it means.
@@ -72,6 +76,7 @@ def make_settings(
         limits=limits,
         owner_limit=_owner_limit(max_sessions_per_owner, on_session_limit),
         clock=clock,
+        on_event=on_event,
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Signer",
     "Token",
     "is_session_id",
+    "new_salt",
     "new_token",
     "parse_token",
     "renew_token",
@@ -29,6 +30,7 @@ __all__ = [
 
 _ID_BYTES = 16
 _SECRET_BYTES = 32
+_SALT_BYTES = 16
 
 # Unpadded base64url leaves bits over in its last character: four after 16 bytes, two after 32.
 # Only the spelling with those bits at zero is ours, so a token has exactly one spelling.
@@ -97,6 +99,11 @@ def renew_token(id: str) -> Token:
     if not is_session_id(id):
         raise ValueError("a token can be renewed for a session id only")  # not shown: it might be a whole token
     return Token(f"{id}.{secrets.token_urlsafe(_SECRET_BYTES)}")
+
+
+def new_salt() -> bytes:
+    """Draw 16 bytes that make each CSRF token another one."""
+    return secrets.token_bytes(_SALT_BYTES)
 
 
 def parse_token(raw: bytes) -> Token | None:

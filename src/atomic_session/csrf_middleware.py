@@ -1,0 +1,302 @@
+"""
+The ASGI edge of CSRF protection: what a request says is gathered, decided upon, and made good by a token.
+
+With a browser of today the headers decide, and neither a store nor a byte of the body is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from .csrf import (
+    CHECK,
+    MODES,
+    PASS,
+    REJECT,
+    SAFE_METHODS,
+    Decision,
+    Mode,
+    Origin,
+    Policy,
+    RequestFacts,
+    decide,
+    parse_origin,
+)
+from .csrf_form import FormScanner, scanner_for
+from .durations import Duration, parse_duration
+from .events import emit
+from .middleware import App, Message, Receive, Scope, Send, refuse
+from .session import Session
+
+__all__ = ["CSRFMiddleware", "csrf_exempt"]
+
+Routes: TypeAlias = Collection[str] | Callable[[Scope], bool]
+Endpoint = TypeVar("Endpoint")
+
+_EXEMPT = "__csrf_exempt__"
+_FULL_MATCH = 2  # of Starlette's routes
+_FORBIDDEN = 403
+
+_ONCE = {b"content-type": 0, b"host": 1, b"origin": 2, b"sec-fetch-site": 3}
+"""The headers that decide, which come once or not at all, and their places in `_Headers`."""
+
+
+def csrf_exempt(endpoint: Endpoint) -> Endpoint:
+    """
+    Mark an endpoint as one that `CSRFMiddleware` lets everybody call, such as a webhook with its own proof.
+
+    It is found through the routes of a Starlette or FastAPI application; for others, and for
+    mounted applications, give the middleware `exempt`.  Put it below the decorator that routes.
+    """
+    setattr(endpoint, _EXEMPT, True)
+    return endpoint
+
+
+class _Headers(NamedTuple):
+    """What the headers of a request say; of one that came twice the first, and that it did."""
+
+    content_type: str | None
+    host: str | None
+    origin: str | None
+    site: str | None
+    repeated: bool
+    tokens: list[str]
+
+
+class CSRFMiddleware:
+    """
+    Refuse what another site makes a browser send: answer 403, and call *app* for everything else.
+
+    It belongs inside of `SessionMiddleware`, and outside of whatever overrides methods.
+
+    Args:
+        app: the application.
+        mode: "auto" goes by the headers, and wants a token from those of our cookies that come
+            without any evidence; "headers" refuses these; "strict" wants a token from every
+            unsafe request with our cookie (NIST SP 800-63B-4, section 5.1).
+        trusted_origins: foreign origins that may send requests, such as "https://pay.example".
+        own_origins: the application's own, where its `Host` header cannot be relied on.
+        exempt: scope paths that are not protected, or a predicate on the scope.
+        protect_safe: where GET, HEAD and OPTIONS are protected as well, likewise.
+        require_token: where a request without any evidence needs a token even without our cookie, likewise.
+        purpose: what the tokens were made for, or a function of the scope that says it.
+        header_names: headers that a token may be in; if there is one, only it is judged.
+        field: the form field that a token may be in.
+        report_only: let everything in, and log what would have been refused.
+        allow_websocket_without_origin: let clients in that send our cookie and are no browsers.
+        body_limit: how many bytes of a form are searched for the token.
+        body_timeout: how long that may take.
+
+    Raises:
+        ValueError: a setting is nonsense.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        mode: Mode = "auto",
+        trusted_origins: Iterable[str] = (),
+        own_origins: Iterable[str] = (),
+        exempt: Routes = (),
+        protect_safe: Routes = (),
+        require_token: Routes = (),
+        purpose: str | Callable[[Scope], str] = "",
+        header_names: Iterable[str] = ("X-CSRF-Token",),
+        field: str = "_csrf",
+        report_only: bool = False,
+        allow_websocket_without_origin: bool = False,
+        body_limit: int = 65_536,
+        body_timeout: Duration = 30,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
+        if not field:
+            raise ValueError("field must not be empty")
+        self.app = app
+        trusted, own = _origins("trusted_origins", trusted_origins), _origins("own_origins", own_origins)
+        self._policy = Policy(mode, trusted, own, allow_websocket_without_origin)
+        self._exempt = _predicate("exempt", exempt)
+        self._guarded = _predicate("protect_safe", protect_safe)
+        self._required = _predicate("require_token", require_token)
+        self._purpose = purpose
+        self._token_headers = frozenset(name.lower().encode("ascii") for name in _texts("header_names", header_names))
+        self._lengths = frozenset(map(len, (*_ONCE, *self._token_headers)))  # most other headers have others
+        self._field = field
+        self._report_only = report_only
+        self._limit = body_limit
+        self._timeout = parse_duration(body_timeout, "body_timeout") / 1000
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        session = scope.get("session")
+        if not isinstance(session, Session):
+            raise RuntimeError("CSRFMiddleware belongs inside of SessionMiddleware: add SessionMiddleware after it")
+        headers = self._read(scope)
+        facts = self._facts(scope, headers, session)
+        decision = decide(facts, self._policy)
+        if decision.verdict != PASS and self._is_exempt(scope):
+            decision = decide(facts._replace(exempt=True), self._policy)
+        if decision.verdict == CHECK:
+            replay = _Replay(receive)
+            decision = await self._check(scope, headers, session, replay)
+            if replay.is_over:
+                return
+            receive = replay
+        if decision.verdict == REJECT:
+            self._tell(scope, session, decision)
+            if not self._report_only:
+                await refuse(scope, send, _FORBIDDEN, None)
+                return
+        await self.app(scope, receive, send)
+
+    # What the request says.
+
+    def _read(self, scope: Scope) -> _Headers:
+        found: list[str | None] = [None, None, None, None]
+        tokens: list[str] = []
+        repeated = False
+        for name, value in scope["headers"]:
+            if len(name) not in self._lengths:
+                continue
+            key = name.lower()
+            if key in _ONCE:
+                place = _ONCE[key]
+                repeated = repeated or found[place] is not None
+                found[place] = value.decode("latin-1")
+            elif key in self._token_headers:
+                tokens.append(value.decode("latin-1"))
+        content_type, host, origin, site = found
+        return _Headers(content_type, host, origin, site, repeated, tokens)
+
+    def _facts(self, scope: Scope, headers: _Headers, session: Session) -> RequestFacts:
+        websocket = scope["type"] == "websocket"
+        method = "GET" if websocket else scope["method"]
+        guarded = self._guarded is not None and self._guarded(scope)
+        harmless = method in SAFE_METHODS and not websocket and not guarded
+        return RequestFacts(
+            method,
+            headers.site,
+            headers.origin,
+            headers.host,
+            headers.repeated,
+            websocket,
+            session.secure,
+            not harmless and session.cookie_came,  # a look would make the response depend on the cookie
+            False,
+            guarded,
+            self._required is not None and self._required(scope),
+        )
+
+    def _is_exempt(self, scope: Scope) -> bool:
+        if self._exempt is not None and self._exempt(scope):
+            return True
+        return bool(getattr(_endpoint_of(scope.get("app"), scope), _EXEMPT, False))
+
+    # What a token proves.
+
+    async def _check(self, scope: Scope, headers: _Headers, session: Session, replay: _Replay) -> Decision:
+        """Look for the token, in the headers or in the form, and judge it."""
+        if len(headers.tokens) > 1:
+            return Decision(REJECT, "malformed")
+        if headers.tokens:
+            return self._judge(scope, session, headers.tokens[0])
+        scanner = scanner_for(headers.content_type, self._field, self._limit)
+        if scanner is None:
+            return Decision(REJECT, "token_missing")
+        try:
+            async with asyncio.timeout(self._timeout):
+                await replay.scan(scanner)
+        except TimeoutError:
+            return Decision(REJECT, "form_too_slow")
+        if scanner.value is None:
+            return Decision(REJECT, scanner.problem or "token_missing")
+        return self._judge(scope, session, scanner.value)
+
+    def _judge(self, scope: Scope, session: Session, given: str) -> Decision:
+        purpose = self._purpose if isinstance(self._purpose, str) else self._purpose(scope)
+        valid = session.check_csrf(given, purpose)
+        return Decision(PASS, "token") if valid else Decision(REJECT, "token_wrong")
+
+    def _tell(self, scope: Scope, session: Session, decision: Decision) -> None:
+        emit("csrf_failed", session.id, reason=decision.reason, report_only=self._report_only, kind=scope["type"])
+
+
+class _Replay:
+    """A `receive` that gives again what was taken for a look, as it came, and then goes on."""
+
+    __slots__ = ("_kept", "_receive", "is_over")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._kept: deque[Message] = deque()
+        self.is_over = False  # the client left
+
+    async def __call__(self) -> Message:
+        return self._kept.popleft() if self._kept else await self._receive()
+
+    async def scan(self, scanner: FormScanner) -> None:
+        """Feed *scanner* with the body until it has decided."""
+        while True:
+            message = await self._receive()
+            self._kept.append(message)
+            if message["type"] != "http.request":
+                self.is_over = True
+                return
+            if scanner.feed(message.get("body", b"")):
+                return
+            if not message.get("more_body", False):
+                scanner.end()
+                return
+
+
+def _endpoint_of(app: Any, scope: Scope) -> object:
+    """Return the endpoint that Starlette's router would choose; None where that is not known."""
+    return _chosen(getattr(app, "routes", None) or (), dict(scope))
+
+
+def _chosen(routes: Iterable[Any], scope: Scope) -> object:
+    """Return the endpoint of the first route that matches; one that only nearly matches does not count."""
+    for route in routes:
+        match, below = route.matches(scope)
+        if match.value != _FULL_MATCH:
+            continue
+        endpoint = below.get("endpoint")
+        if endpoint is None:  # a router that FastAPI includes: it does not say which of its routes it was
+            candidates = getattr(route, "effective_candidates", tuple)
+            return _chosen(candidates(), scope)
+        if getattr(endpoint, "routes", None):  # something mounted
+            return _endpoint_of(endpoint, {**scope, **below})
+        return endpoint
+    return None
+
+
+def _origins(setting: str, given: Iterable[str]) -> frozenset[Origin]:
+    found = set()
+    for text in _texts(setting, given):
+        origin = parse_origin(text)
+        if origin is None:
+            raise ValueError(f"{setting}: {text!r} is no origin: write scheme://host or scheme://host:port")
+        found.add(origin)
+    return frozenset(found)
+
+
+def _texts(setting: str, given: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise ValueError(f"{setting} must be several texts, not one: write [{given!r}]")
+    return tuple(given)
+
+
+def _predicate(setting: str, routes: Routes) -> Callable[[Scope], bool] | None:
+    """Return a function of the scope; None where it would never be true."""
+    if callable(routes):
+        return routes
+    paths = frozenset(_texts(setting, routes))
+    if not all(path.startswith("/") for path in paths):
+        raise ValueError(f"{setting}: a path begins with a slash")
+    return (lambda scope: scope["path"] in paths) if paths else None
