@@ -262,6 +262,8 @@ async def test_through_a_shared_cache_nobody_gets_another_ones_cookie_or_page() 
 # Every way to look at a session: all public methods, properties and special methods that Python has for it.
 
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "assert_csrf": ("A" * 64,),
+    "check_csrf": ("A" * 64,),
     "__contains__": ("a",),
     "__copy__": (),
     "__delitem__": ("a",),
@@ -309,7 +311,7 @@ _BLIND = {
     "__subclasshook__", "__abstractmethods__", "__annotations__", "__dict__", "__weakref__", "__static_attributes__",
     "__firstlineno__", "fromkeys",
     # what the middleware asks, and what tells whether anybody looked
-    "accessed", "commit", "cookie_header", "discard", "failed_with", "has_cookie", "modified",
+    "accessed", "commit", "cookie_header", "discard", "failed_with", "has_cookie", "has_shared", "modified", "secure",
 }  # fmt: skip
 
 
