@@ -14,7 +14,7 @@ from atomic_session import SessionMiddleware
 from .harness import Case, Figure, Options, Target, record
 from .sessions import SECRET, Headers, create, data_of, managed, signed, sqlite_url
 
-__all__ = ["measure"]
+__all__ = ["App", "application", "measure", "nothing", "scope_of", "swallow"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,13 +32,13 @@ async def measure(options: Options) -> Figure:
     async with managed(url) as context:
         (ours,) = await create(context, 1, data_of())
     theirs = signed(data_of())
-    middleware = SessionMiddleware(_application, store=url)
+    middleware = SessionMiddleware(application, store=url)
     times = options.times(20_000, 20)
     run = partial(_run, times=times)
     cases = [
-        Case(_BARE, "us", partial(run, _application, ours)),
+        Case(_BARE, "us", partial(run, application, ours)),
         Case(_OURS, "us", partial(run, middleware, ours)),
-        Case(_STARLETTE, "us", partial(run, SignedCookieMiddleware(_application, SECRET), theirs)),
+        Case(_STARLETTE, "us", partial(run, SignedCookieMiddleware(application, SECRET), theirs)),
     ]
     for case in cases:
         await case.measure()
@@ -49,30 +49,30 @@ async def measure(options: Options) -> Figure:
     return figure
 
 
-async def _application(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-async def _receive() -> Message:
+async def nothing() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _send(_message: Message) -> None:
+async def swallow(_message: Message) -> None:
     return
 
 
-async def _run(app: App, headers: Headers, times: int) -> float:
-    """Return the microseconds of one request."""
-    scope = {
+def scope_of(headers: Headers, method: str = "GET") -> Scope:
+    """Return the scope of a request for the front page."""
+    return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "server": ("127.0.0.1", 8000),
         "client": ("127.0.0.1", 50000),
         "scheme": "http",
-        "method": "GET",
+        "method": method,
         "root_path": "",
         "path": "/",
         "raw_path": b"/",
@@ -80,7 +80,12 @@ async def _run(app: App, headers: Headers, times: int) -> float:
         "headers": headers,
         "state": {},
     }
+
+
+async def _run(app: App, headers: Headers, times: int) -> float:
+    """Return the microseconds of one request."""
+    scope = dict(scope_of(headers))
     start = time.perf_counter()
     for _ in range(times):
-        await app(scope.copy(), _receive, _send)
+        await app(scope.copy(), nothing, swallow)
     return (time.perf_counter() - start) / times * 1e6
