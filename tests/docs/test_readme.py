@@ -77,3 +77,15 @@ def test_the_other_devices_are_logged_out(page: dict[str, Any]) -> None:
             client.get("/login")
         assert len(client.get("/devices").json()) == 3
         assert len(client.get("/devices").json()) == 1
+
+
+def test_another_site_is_refused_and_a_token_is_for_its_purpose(page: dict[str, Any]) -> None:
+    protected = page["protected"]
+    protected.router.routes.append(Route("/transfer", page["transfer"], methods=["GET", "POST"]))
+    with TestClient(protected) as client:
+        made = client.get("/transfer").text
+        same, cross = ({"Sec-Fetch-Site": site} for site in ("same-origin", "cross-site"))
+
+        assert client.post("/transfer", headers={"X-CSRF-Token": made, **same}).text == "done"
+        assert client.post("/transfer", headers=same).status_code == 403
+        assert client.post("/transfer", headers={"X-CSRF-Token": made, **cross}).status_code == 403
