@@ -22,6 +22,9 @@ _WIDTHS = {1: 200, 16: 60, 64: 30, 256: 10}
 
 _COUNTED = 64
 
+_OURS, _BY_REQUESTS = "ours, durable", "ours, durable, each by a request of its own"
+_THREE_CALLS = "aiosqlite, durable, in three calls, 1 at once"
+
 Update = Callable[[int], Awaitable[object]]
 
 
@@ -55,17 +58,19 @@ async def measure(options: Options) -> Figure:
         _ours(options.folder / "ours-requests.db", most, figure, by_requests=True) as by_requests,
         _ours(options.folder / "ours-relaxed.db", most, figure, relaxed=True) as ours_relaxed,
         _theirs(options.folder / "theirs.db", most, figure) as theirs,
+        _theirs(options.folder / "theirs-in-three.db", 1, figure, in_three_calls=True) as in_three_calls,
         _theirs(options.folder / "theirs-relaxed.db", most, figure, relaxed=True) as theirs_relaxed,
     ):
         sides = {
-            "ours, durable": ours,
-            "ours, durable, each by a request of its own": by_requests,
+            _OURS: ours,
+            _BY_REQUESTS: by_requests,
             "aiosqlite, durable": theirs,
             "ours, relaxed": ours_relaxed,
             "aiosqlite, relaxed": theirs_relaxed,
         }
         for width, times in widths.items():
             cases += [_case(f"{name}, {width} at once", side, width, times) for name, side in sides.items()]
+        cases.append(_case(_THREE_CALLS, in_three_calls, 1, widths[1]))
         for side in sides.values():
             await side.run(most, 2)
         await record(figure, cases, options.rounds)
@@ -82,20 +87,18 @@ def _case(name: str, side: _Side, width: int, times: int) -> Case:
 
 
 def _compare(figure: Figure, widths: dict[int, int]) -> None:
-    ours, theirs = "ours, durable, {} at once", "aiosqlite, durable, {} at once"
-    for width in widths:
-        if width == 1:
-            figure.compare(
-                "time of one alone: ours / aiosqlite", ours.format(1), theirs.format(1), Target("at most", 1.3)
-            )
-        else:
+    theirs = "aiosqlite, durable, {} at once"
+    for name, way in ((_OURS, ""), (_BY_REQUESTS, "by requests, ")):
+        ours = f"{name}, {{}} at once"
+        figure.compare(
+            f"{way}time of one alone: ours / aiosqlite", ours.format(1), theirs.format(1), Target("at most", 1.3)
+        )
+        for width in list(widths)[1:]:
             target = Target("at least", 4) if width == 64 else None
             figure.compare(
-                f"updates/s, {width} at once: ours / aiosqlite", theirs.format(width), ours.format(width), target
+                f"{way}updates/s, {width} at once: ours / aiosqlite", theirs.format(width), ours.format(width), target
             )
-    for width in widths:
-        by_requests = f"ours, durable, each by a request of its own, {width} at once"
-        figure.compare(f"by requests, updates/s, {width} at once: ours / aiosqlite", theirs.format(width), by_requests)
+    figure.compare("time of one alone: ours / aiosqlite in three calls", f"{_OURS}, 1 at once", _THREE_CALLS)
     for width in widths:
         over, under = (f"{name}, relaxed, {width} at once" for name in ("aiosqlite", "ours"))
         figure.compare(f"relaxed, updates/s, {width} at once: ours / aiosqlite", over, under)
@@ -135,13 +138,16 @@ async def _ours(
 
 
 @asynccontextmanager
-async def _theirs(path: Path, count: int, figure: Figure, *, relaxed: bool = False) -> AsyncIterator[_Side]:
+async def _theirs(
+    path: Path, count: int, figure: Figure, *, relaxed: bool = False, in_three_calls: bool = False
+) -> AsyncIterator[_Side]:
     rival = await OneByOne.open(path, [(f"{n:022}", data_of()) for n in range(count)], relaxed=relaxed)
     try:
         before = await rival.visits()
-        side = _Side(lambda number: rival.update(f"{number:022}", "red"))
+        update = rival.update_in_three_calls if in_three_calls else rival.update
+        side = _Side(lambda number: update(f"{number:022}", "red"))
         yield side
-        name = f"aiosqlite, {'relaxed' if relaxed else 'durable'}"
+        name = f"aiosqlite, {'relaxed' if relaxed else 'durable'}{', in three calls' if in_three_calls else ''}"
         figure.counted[f"{name}: updates acknowledged"] = side.done
         figure.counted[f"{name}: updates stored"] = await rival.visits() - before
     finally:
