@@ -52,9 +52,14 @@ async def test_a_session_can_be_ended_by_its_public_id(any_site: Site) -> None:
     assert await any_site.manager.sessions_of("ann") == []
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", "../..", "a.b", "A" * 22 + "\n", "AAAAAAAAAAAAAAAAAAAAAA"])
-async def test_what_is_no_sessions_id_ends_nothing(any_site: Site, nonsense: str) -> None:
-    assert not await any_site.manager.destroy(nonsense)
+@pytest.mark.parametrize("nonsense", ["", "x", "../..", "a.b", "A" * 22 + "\n"])
+async def test_what_is_no_sessions_id_ends_nothing_and_takes_no_trip(site: Site, nonsense: str) -> None:
+    assert not await site.manager.destroy(nonsense)
+    assert site.store.trips == 0
+
+
+async def test_an_id_that_no_session_has_ends_nothing(any_site: Site) -> None:
+    assert not await any_site.manager.destroy("A" * 22)
 
 
 async def test_all_other_sessions_of_an_owner_can_be_ended(any_site: Site) -> None:
