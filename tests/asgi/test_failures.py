@@ -188,6 +188,14 @@ async def test_an_error_of_which_a_framework_made_a_page_is_answered_all_the_sam
     assert (await server.get()).status == 200
 
 
+async def test_a_load_that_failed_is_answered_through_a_framework_too() -> None:
+    server = Server(_Framework(answering(read), raising=False))
+    cookie = await _visitor(server)
+    server.store.before = failing(DOWN)
+
+    assert (await server.get(cookie)).status == 503
+
+
 @pytest.mark.parametrize("raising", [True, False])
 async def test_a_page_for_an_error_of_the_program_is_the_frameworks(*, raising: bool) -> None:
     error = ValueError("mine")

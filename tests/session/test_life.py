@@ -497,6 +497,16 @@ async def test_marking_as_modified_touches_at_the_commit(any_site: Site) -> None
     assert any_site.store.kinds == ["Touch"]
 
 
+async def test_discarding_takes_the_mark_back_too(any_site: Site) -> None:
+    session = any_site.request(await any_site.visitor(a=1))
+    session.mark_modified()
+    session.discard()
+    assert not session.modified
+    await session.commit()
+
+    assert any_site.store.trips == 0
+
+
 # --- keys
 
 
