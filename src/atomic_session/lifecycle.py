@@ -21,7 +21,7 @@ from .fields import EMPTY, decode_fields, encode_fields, pick, replace, texts_of
 from .limits import Limits
 from .record import MEMORY, Lifetimes, Record, Standing, capped, standing
 
-__all__ = ["Stored", "evicted", "login_of", "perform", "tombstone"]
+__all__ = ["Stored", "evicted", "is_limited", "login_of", "perform", "tombstone"]
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -73,6 +73,12 @@ def login_of(command: commands.Command) -> Login | None:
     if type(command) is commands.Create and command.record.owner is not None:
         return Login(command.record.owner, command.limit)
     return command.login if type(command) is commands.Rotate else None
+
+
+def is_limited(command: commands.Command) -> bool:
+    """Say whether *command* is a login of an owner who may have so many sessions only: it looks at the others."""
+    login = login_of(command)
+    return login is not None and login.limit is not None
 
 
 def evicted(limit: OwnerLimit, others: Sequence[str]) -> Sequence[str]:

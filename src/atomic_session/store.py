@@ -9,7 +9,8 @@ Rule 2: a command that is refused, or finds its session gone, never disturbs its
 Rule 3: nothing but `Create` brings a record into being, and never over one that is there.
 Rule 4: DONE is answered only after the change is as safe as the store ever makes it.
 Rule 5: who is alive is decided by the command's `now`, never by the store's own clock.
-Rule 6: commands on one session that come in one batch take effect in the batch's order.
+Rule 6: commands on one session that come in one batch take effect in the batch's order; those on
+different sessions in any, a login that looks at its owner's other sessions among them.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import msgspec
 
 from ..clock import Instant
 from ..commands import Answer, Command, Destroy, Login, OwnerLimit, Update
+from ..lifecycle import is_limited
 from ..operators import Inc, Push, Replace, Set, Take, When
 from ..record import MEMORY, Lifetimes
 from ..store import Store
@@ -78,8 +79,12 @@ class World:
             await self.flush()
             await self._ask_about_owner(step)
             return
-        self._waiting.append(self._command(step))
-        if step.alone:
+        command = self._command(step)
+        looks_at_others = is_limited(command)
+        if looks_at_others:  # in one batch the order of commands on different sessions is the store's
+            await self.flush()
+        self._waiting.append(command)
+        if step.alone or looks_at_others:
             await self.flush()
 
     async def flush(self) -> None:

@@ -17,7 +17,7 @@ from pymongo.uri_parser import parse_uri
 from ...clock import Instant
 from ...commands import Answer, Command
 from ...errors import OutcomeUnknown, StoreUnavailable
-from ...lifecycle import login_of
+from ...lifecycle import is_limited
 from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
 from . import owners
@@ -102,13 +102,13 @@ class MongoStore:
 
     async def _carry_out(self, collection: Collection, commands: Sequence[Command]) -> Sequence[Answer]:
         trips = Trips(collection, self._limits)
-        if len(commands) == 1 and not _is_limited(commands[0]):
+        if len(commands) == 1 and not is_limited(commands[0]):
             return (await trips.alone(commands[0]),)
 
         async def log_in(command: Command) -> Answer:
             return await owners.log_in(collection, trips, command, self._timeout)
 
-        return await trips.carry_out(commands, lambda command: log_in if _is_limited(command) else None)
+        return await trips.carry_out(commands, lambda command: log_in if is_limited(command) else None)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         collection = await self._ready()
@@ -156,12 +156,6 @@ class MongoStore:
 
 def _strict(collection: Collection) -> Collection:
     return collection.with_options(OPTIONS, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority"))
-
-
-def _is_limited(command: Command) -> bool:
-    """Say whether *command* is a login of an owner who may have so many sessions only."""
-    login = login_of(command)
-    return login is not None and login.limit is not None
 
 
 def _parse(url: str) -> tuple[str, str, str]:

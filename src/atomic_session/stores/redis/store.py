@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ...clock import Instant
 from ...commands import Answer, Command, Outcome
 from ...errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
+from ...lifecycle import is_limited
 from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
 from .failures import refused
@@ -14,7 +15,7 @@ from .link import Reply, Request
 from .links import Client, Links, client_from_url
 from .owners import Owners
 from .proof import prove
-from .work import Work, is_limited
+from .work import Work
 
 __all__ = ["RedisStore"]
 

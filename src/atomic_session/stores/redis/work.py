@@ -19,7 +19,7 @@ from .records import HOT, STATIC, Kept, Texts, hot_of, kept_of, ours_of, size_of
 from .scripts import CREATE, REPLACE
 from .wire import Part
 
-__all__ = ["Fate", "Work", "is_limited"]
+__all__ = ["Fate", "Work"]
 
 Fate: TypeAlias = Answer | AtomicSessionError
 """An answer; or what is to be raised to whoever asked."""
@@ -28,12 +28,6 @@ Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
 
 _SLOW_TRIES = 200
 """How often the slow path is gone again because somebody else was quicker."""
-
-
-def is_limited(command: Command) -> bool:
-    """Say whether *command* is a login that must find room."""
-    login = login_of(command)
-    return login is not None and login.limit is not None
 
 
 class Work:
