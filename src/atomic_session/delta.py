@@ -183,7 +183,7 @@ class DeltaTracker:
             return ()
         finely = [name for name in names if name not in whole]
         coarsely = [name for name in names if name in whole]
-        found = diff(self._base.thaw(finely), _only(finely, view), self._limits)
+        found = diff(self._base.peek(finely), _only(finely, view), self._limits)
         found += self._setting(coarsely, view)
         return found if len(found) <= self._limits.operators else self._setting(names, view)
 
@@ -202,7 +202,7 @@ class DeltaTracker:
 
     def _redone(self, name: str, view: dict[str, Any], data: dict[str, Value]) -> dict[str, Any]:
         """Return *data* with the field as the application changed it; what does not fit any more stays as it is."""
-        before = {} if self._base is None else self._base.thaw((name,))
+        before = {} if self._base is None else self._base.peek((name,))
         try:
             late = diff(before, _only((name,), view), self._limits)
             applied = apply(_only((name,), data), Update(late), self._limits)

@@ -47,8 +47,7 @@ def list_index(segment: str) -> int | None:
 
 def overlaps(a: Path, b: Path) -> bool:
     """Say whether *a* and *b* are the same, or one lies inside the other."""
-    shorter = min(len(a), len(b))
-    return a[:shorter] == b[:shorter]
+    return a[: len(b)] == b[: len(a)]
 
 
 def show_path(path: Path) -> str:

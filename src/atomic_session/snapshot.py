@@ -1,9 +1,12 @@
 """
 What the fields of a session were, kept so that a later look can tell which of them changed.
 
-The dict itself cannot tell: a nested list is changed behind its back.  So its canonical text is
-compared with the text that came from the store: of all fields at first, and of each field only
-where that differs.
+The dict itself cannot tell: a nested list is changed behind its back.  So it is compared with a
+twin that nobody else holds, and field by field only where the two are not alike.
+
+To be alike is to be equal and to have the same plain JSON.  Neither alone would do: True equals 1, and
+a UUID has the JSON of its text.  Both are compared in C, in less time than a decode takes.  What is not
+alike may still be the same to a store, as a tuple and a list are: then the canonical texts say so.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from .fields import split
+import msgspec
+
+from .fields import decode_fields, split
 from .values import Value, decode, encode
 
 __all__ = ["Frozen", "Snapshot", "freeze", "thaw"]
@@ -19,72 +24,95 @@ __all__ = ["Frozen", "Snapshot", "freeze", "thaw"]
 Frozen: TypeAlias = dict[str, bytes | None]
 """Fields by name, each as canonical text, or None where it was missing."""
 
-
 _NO_TEXT = b""
+_NO_JSON = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+_plain_text = msgspec.json.Encoder().encode
 
 
 class Snapshot:
     """
-    Fields as canonical text.
+    Fields as they were.
 
-    *data* must be clean: as `check_value` returns it.  Where its text is at hand it may be given,
-    and is then not made again.
+    *data* must be clean: as `check_value` returns it.  Where its canonical text is at hand it may be
+    given, and is then not made again.
     """
 
-    __slots__ = ("_fields", "_whole")
+    __slots__ = ("_plain", "_text", "_twin")
 
     def __init__(self, data: dict[str, Value], text: bytes | None = None) -> None:
-        self._whole: bytes | None = encode(data) if text is None else text
-        self._fields: dict[str, bytes] | None = None
+        self._text = encode(data) if text is None else text
+        self._twin: dict[str, Value] | None = None  # made of the text when it is first needed
+        self._plain: bytes | None = None  # the twin's plain JSON
 
-    def changed(self, data: Mapping[str, Any]) -> list[str]:
+    def changed(self, data: dict[str, Any]) -> list[str]:
         """Return the names whose field is another in *data*, which may hold anything by now, or in one of both only."""
-        if self._whole is not None and _text(dict(data)) == self._whole:
+        if self._is_alike(data):
             return []
-        return self.changed_of(self.names_with(data), data)
+        fields = self._fields()
+        return self.changed_of(
+            (
+                name
+                for name in self.names_with(data)
+                if name not in fields or name not in data or not _are_alike(data[name], fields[name])
+            ),
+            data,
+        )
 
     def changed_of(self, names: Iterable[str], data: Mapping[str, Any]) -> list[str]:
         """Return those of *names* whose field is another in *data*, or in one of both only."""
-        fields = self._split()
-        return [name for name in names if fields.get(name) != (_text(data[name]) if name in data else None)]
+        fields = self._fields()
+        return [name for name in names if _text_of(fields, name) != _text_of(data, name)]
 
     def differing(self, frozen: Frozen) -> Frozen:
         """Return those of the *frozen* fields that are others than here."""
-        fields = self._split()
-        return {name: text for name, text in frozen.items() if fields.get(name) != text}
+        fields = self._fields()
+        return {name: text for name, text in frozen.items() if _text_of(fields, name) != text}
 
     def names_with(self, data: Iterable[str]) -> list[str]:
         """Return every name that is here or in *data*."""
-        fields = self._split()
+        fields = self._fields()
         return [*fields, *(name for name in data if name not in fields)]
+
+    def peek(self, names: Iterable[str]) -> dict[str, Value]:
+        """Return those of the fields that are present: to be read only."""
+        fields = self._fields()
+        return {name: fields[name] for name in names if name in fields}
 
     def thaw(self, names: Iterable[str]) -> dict[str, Value]:
         """Return those of the fields that are present, in new containers."""
-        fields = self._split()
-        return {name: decode(fields[name]) for name in names if name in fields}
+        return {name: decode(encode(value)) for name, value in self.peek(names).items()}
 
     def overlay(self, frozen: Frozen) -> None:
         """Take over fields as they were *frozen* elsewhere."""
         if not frozen:
             return
-        fields = self._split()
-        self._whole = None
+        fields = self._fields()
+        self._plain = None
         for name, text in frozen.items():
             if text is None:
                 fields.pop(name, None)
             else:
-                fields[name] = text
+                fields[name] = decode(text)
 
-    def _split(self) -> dict[str, bytes]:
-        if self._fields is None:
-            self._fields = {} if self._whole is None else split(self._whole)
-        return self._fields
+    def _fields(self) -> dict[str, Value]:
+        if self._twin is None:
+            self._twin = decode_fields(self._text)
+        return self._twin
+
+    def _is_alike(self, data: dict[str, Any]) -> bool:
+        fields = self._fields()
+        try:
+            if self._plain is None:
+                self._plain = _plain_text(fields)
+            return _plain_text(data) == self._plain and dict.__eq__(data, fields) is True
+        except _NO_JSON:
+            return False
 
 
 def freeze(names: Iterable[str], data: Mapping[str, Value], text: bytes | None = None) -> Frozen:
     """Freeze the named fields as they are in *data*, whose values must be clean, and whose *text* may be at hand."""
     if text is None:
-        return {name: encode(data[name]) if name in data else None for name in names}
+        return {name: _text_of(data, name) for name in names}
     fields = split(text)
     return {name: fields.get(name) for name in names}
 
@@ -94,9 +122,18 @@ def thaw(frozen: Frozen) -> dict[str, Value]:
     return {name: decode(text) for name, text in frozen.items() if text is not None}
 
 
-def _text(value: Any) -> bytes:
-    """Return the text of *value*; it is no field's where a session cannot hold the value as it is."""
+def _are_alike(value: Any, known: Value) -> bool:
     try:
-        return encode(value)
+        return _plain_text(value) == _plain_text(known) and (value == known) is True
+    except _NO_JSON:
+        return False
+
+
+def _text_of(fields: Mapping[str, Any], name: str) -> bytes | None:
+    """Return the text of a field, None where there is none; it is no field's where a session cannot hold the value."""
+    if name not in fields:
+        return None
+    try:
+        return encode(fields[name])
     except (TypeError, ValueError, OverflowError):
         return _NO_TEXT

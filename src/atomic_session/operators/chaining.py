@@ -53,9 +53,13 @@ def _joined(operators: tuple[Operator, ...], item: Operator, limits: Limits) -> 
 
 
 def _conflict(first: Operator, second: Operator) -> bool:
-    if isinstance(first, Take) and isinstance(second, Take):
+    if type(first) is Take and type(second) is Take:
         return True
-    return any(overlaps(a, b) for a in paths_of(first) for b in paths_of(second))
+    for place in paths_of(first):
+        for other in paths_of(second):
+            if overlaps(place, other):
+                return True
+    return False
 
 
 def _folded(first: Operator, second: Operator, limits: Limits) -> Operator | None:

@@ -70,6 +70,8 @@ class Draft:
         Raises:
             Refusal: nothing can be there.
         """
+        if len(path) == 1:  # as most are
+            return self.data.get(path[0], MISSING)
         value: Value = self.data
         for depth, name in enumerate(path):
             if type(value) is list:
@@ -89,7 +91,10 @@ class Draft:
         Raises:
             Refusal: nothing can be there, or it is too far past the end of a list.
         """
-        self._place(self._parent(path), path, len(path) - 1, value)
+        if len(path) == 1:
+            self.data[path[0]] = value
+        else:
+            self._place(self._parent(path), path, len(path) - 1, value)
 
     def remove(self, path: Path) -> Value | Missing:
         """Remove and return what is at *path*, MISSING if nothing is.  It leaves None where it was in a list."""

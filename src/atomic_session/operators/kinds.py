@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from math import isfinite
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias, final
 
 from msgspec import Struct
 
@@ -50,6 +50,7 @@ __all__ = [
 Found: TypeAlias = "Value | Missing"
 
 
+@final
 class Set(WithValue, frozen=True):
     """Put *value* at *path*, whatever was there."""
 
@@ -59,6 +60,7 @@ class Set(WithValue, frozen=True):
         return copy_value(self.value)
 
 
+@final
 class SetDefault(WithValue, frozen=True):
     """Put *value* at *path* if nothing is there."""
 
@@ -68,18 +70,21 @@ class SetDefault(WithValue, frozen=True):
         return copy_value(self.value) if old is MISSING else old
 
 
+@final
 class Unset(AtPath, frozen=True):
     """Remove what is at *path*, if anything is; an element of a list becomes None."""
 
     verb: ClassVar[str] = "unset"
 
 
+@final
 class Take(AtPath, frozen=True):
     """Remove what is at *path* as `Unset` does, and answer it: at most one in an update."""
 
     verb: ClassVar[str] = "take"
 
 
+@final
 class Rename(Struct, frozen=True):
     """
     Move what is at *path* to *to*, over what is there.
@@ -106,6 +111,7 @@ class Rename(Struct, frozen=True):
         return cls(source, target)
 
 
+@final
 class Inc(WithNumber, frozen=True):
     """Add *by* to the number at *path*; a missing one becomes *by*."""
 
@@ -115,6 +121,7 @@ class Inc(WithNumber, frozen=True):
         return self.by if old is MISSING else _bounded(_number(old) + self.by)
 
 
+@final
 class Mul(WithNumber, frozen=True):
     """Multiply the number at *path* by *by*; a missing one becomes a zero of the type of *by*."""
 
@@ -124,6 +131,7 @@ class Mul(WithNumber, frozen=True):
         return type(self.by)(0) if old is MISSING else _bounded(_number(old) * self.by)
 
 
+@final
 class Min(WithRank, frozen=True):
     """Put *value* at *path* if nothing is there, or something greater of its kind: number or datetime."""
 
@@ -133,6 +141,7 @@ class Min(WithRank, frozen=True):
         return self.value if old is MISSING or _compare(self.value, old) < 0 else old
 
 
+@final
 class Max(WithRank, frozen=True):
     """Put *value* at *path* if nothing is there, or something less of its kind: number or datetime."""
 
@@ -142,6 +151,7 @@ class Max(WithRank, frozen=True):
         return self.value if old is MISSING or _compare(self.value, old) > 0 else old
 
 
+@final
 class Push(Struct, frozen=True):
     """
     Put *values* into the list at *path*, in their order; a missing one becomes a list of them.
@@ -193,6 +203,7 @@ class Push(Struct, frozen=True):
         return result if self.keep is None else result[max(len(result) - self.keep, 0) :]
 
 
+@final
 class AddToSet(WithValues, frozen=True):
     """Put those of *values* at the end of the list at *path* that equal none in it; a missing one becomes a list."""
 
@@ -206,6 +217,7 @@ class AddToSet(WithValues, frozen=True):
         return result
 
 
+@final
 class Pull(WithValue, frozen=True):
     """Remove every element that equals *value* from the list at *path*."""
 
@@ -215,6 +227,7 @@ class Pull(WithValue, frozen=True):
         return old if old is MISSING else [item for item in _list(old) if not equal(item, self.value)]
 
 
+@final
 class PullAll(WithValues, frozen=True):
     """Remove every element that equals one of *values* from the list at *path*."""
 
@@ -224,6 +237,7 @@ class PullAll(WithValues, frozen=True):
         return old if old is MISSING else [item for item in _list(old) if not _holds(self.values, item)]
 
 
+@final
 class PullWhere(Struct, frozen=True):
     """Remove every dict from the list at *path* that has all names of *where*, each with an equal value."""
 
@@ -258,6 +272,7 @@ class PullWhere(Struct, frozen=True):
         return type(item) is dict and all(equal(item.get(name, MISSING), value) for name, value in self.where.items())
 
 
+@final
 class PopFirst(AtPath, frozen=True):
     """Remove the first element of the list at *path*, if there is one."""
 
@@ -267,6 +282,7 @@ class PopFirst(AtPath, frozen=True):
         return old if old is MISSING else _list(old)[1:]
 
 
+@final
 class PopLast(AtPath, frozen=True):
     """Remove the last element of the list at *path*, if there is one."""
 
@@ -276,6 +292,7 @@ class PopLast(AtPath, frozen=True):
         return old if old is MISSING else _list(old)[:-1]
 
 
+@final
 class Replace(Struct, frozen=True):
     """Put *value* in the place of all data; no other operator stands beside it."""
 
@@ -312,9 +329,9 @@ Operator: TypeAlias = Change | Unset | Take | Rename | Replace
 
 def paths_of(operator: Operator) -> tuple[Path, ...]:
     """Return the places that *operator* touches, with all that is inside them."""
-    if isinstance(operator, Replace):
+    if type(operator) is Replace:
         return ((),)
-    return (operator.path, operator.to) if isinstance(operator, Rename) else (operator.path,)
+    return (operator.path, operator.to) if type(operator) is Rename else (operator.path,)
 
 
 def _compare(value: Number | datetime, old: Value) -> int:

@@ -60,7 +60,7 @@ class Update(Struct, frozen=True):
         """The names of the top-level fields that it reads or changes; None for all."""
         names = [guard.path[0] for guard in self.guards]
         for operator in self.operators:
-            if isinstance(operator, Replace):
+            if type(operator) is Replace:
                 return None
             names.append(operator.path[0])
             if type(operator) is Rename:
@@ -70,7 +70,10 @@ class Update(Struct, frozen=True):
     @property
     def take(self) -> Path | None:
         """The path whose value is the answer; None when nothing is taken."""
-        return next((operator.path for operator in self.operators if type(operator) is Take), None)
+        for operator in self.operators:
+            if type(operator) is Take:
+                return operator.path
+        return None
 
 
 class Applied(Struct, frozen=True):
@@ -107,11 +110,11 @@ def change(data: dict[str, Value], operators: Iterable[Operator], limits: Limits
     draft = Draft(data, limits)
     taken: Value | Missing = MISSING
     for operator in operators:
-        if isinstance(operator, Replace):
+        if type(operator) is Replace:
             draft.data = {name: copy_value(item) for name, item in operator.value.items()}
             continue
         try:
-            if isinstance(operator, Take):
+            if type(operator) is Take:
                 taken = draft.remove(operator.path)
             else:
                 _carry_out(operator, draft, limits)
@@ -121,9 +124,9 @@ def change(data: dict[str, Value], operators: Iterable[Operator], limits: Limits
 
 
 def _carry_out(operator: Unset | Rename | Change, draft: Draft, limits: Limits) -> None:
-    if isinstance(operator, Unset):
+    if type(operator) is Unset:
         draft.remove(operator.path)
-    elif isinstance(operator, Rename):
+    elif type(operator) is Rename:
         _move(operator, draft, limits)
     else:
         old = draft.find(operator.path)
