@@ -106,6 +106,10 @@ class DeltaTracker:
         """Say whether there is a delta."""
         return self.cleared > 0 or bool(self._changed(view))
 
+    def may_be_changed(self, view: dict[str, Any]) -> bool:
+        """Say whether a closer look is needed to tell that there is no delta."""
+        return self.cleared > 0 or (self._base is not None and not self._base.is_alike(view))
+
     def clean(self, view: dict[str, Any]) -> dict[str, Value]:
         """
         Return a checked copy of all that the view holds.

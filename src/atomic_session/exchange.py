@@ -57,15 +57,20 @@ class Exchange:
             tracker.reset(view, {})
         return tracker.loaded
 
-    async def load(self, view: dict[str, Any], *, fresh: bool) -> None:
+    def load_at_once(self, view: dict[str, Any], *, fresh: bool) -> bool:
+        """Load if that takes no wait, and say whether *view* is loaded now."""
         link = self.link
         if self.settle(view) and not link.stale and not fresh:
-            return
-        if not self._turn.locked() and link.token is not None and link.gone is None:
-            answer = link.load_at_once()
-            if answer is not None:
-                self._take_load(view, answer)
-                return
+            return True
+        if link.token is None or link.gone is not None or self._turn.locked():
+            return False
+        answer = link.load_at_once()
+        if answer is None:
+            return False
+        self._take_load(view, answer)
+        return True
+
+    async def load(self, view: dict[str, Any], *, fresh: bool) -> None:
         async with self._turn:
             if not self.settle(view) or self.link.stale or fresh:
                 await self._fetch(view)
@@ -80,12 +85,14 @@ class Exchange:
             self.settle(view)
             return await self._create_by(view, update)
 
+    def is_pending(self, view: dict[str, Any]) -> bool:
+        """Say whether there may be something to commit, or something is under way."""
+        return self.tracker.doubtful or self._turn.locked() or self.tracker.may_be_changed(view)
+
     async def commit(self, view: dict[str, Any], *, renew: bool) -> None:
         """Send the delta, when what is under way is done."""
-        tracker = self.tracker
-        if renew or tracker.doubtful or self._turn.locked() or tracker.is_changed(view):
-            async with self._turn:
-                await self._commit(view, renew=renew)
+        async with self._turn:
+            await self._commit(view, renew=renew)
 
     async def touch(self, view: dict[str, Any], max_age: int | None) -> None:
         async with self._turn:
@@ -208,8 +215,8 @@ class Exchange:
         self._take_over(view, answer, update.fields)
         return answer
 
-    async def _send_delta(self, view: dict[str, Any]) -> None:
-        """Send the delta; a field whose change does not fit what is stored is set whole."""
+    async def _send_delta(self, view: dict[str, Any]) -> bool:
+        """Send the delta, if there is one, and say so; a field whose change does not fit what is stored is set whole."""
         whole: set[str] = set()
         while (parcel := self.tracker.pack(view, whole)) is not None:
             answer = await self._send(view, Update(parcel.operators), parcel)
@@ -217,8 +224,9 @@ class Exchange:
             if answer.error is not None and not misfits:
                 raise answer.error
             if answer.error is None:
-                return
+                return True
             whole |= misfits
+        return False
 
     async def _commit(self, view: dict[str, Any], *, renew: bool) -> None:
         link, tracker = self.link, self.tracker
@@ -235,9 +243,7 @@ class Exchange:
             data = tracker.clean(view)
             if data:
                 await self._create(view, data, None)
-        elif tracker.is_changed(view):
-            await self._send_delta(view)
-        elif renew:
+        elif not await self._send_delta(view) and renew:
             await self._touch(view, None)
 
     async def _touch(self, view: dict[str, Any], max_age: int | None) -> None:

@@ -166,7 +166,7 @@ class _Response:
             await self._answer(self._status)
         elif self._failure is not None:
             raise self._failure
-        elif self._started:
+        elif self._started and self._session.pending:
             await self._commit()
 
     async def end_by(self, error: BaseException) -> bool:
@@ -177,7 +177,8 @@ class _Response:
         """
         if self._started:
             try:
-                await self._commit()
+                if self._session.pending:
+                    await self._commit()
             except AtomicSessionError as late:
                 error.add_note(f"and what the application changed since the response began was lost: {late}")
             return False
@@ -205,7 +206,8 @@ class _Response:
             self._adopt_replacement()
             if status >= _SERVER_ERROR:
                 self._discard()
-            await self._commit()
+            if session.pending:
+                await self._commit()
         except Exception as error:
             self._failure = error
             self._status = _status_for(error)

@@ -79,7 +79,8 @@ class Session(dict[str, Any], Operators[bool], Protection):
         """Load the session, again if *fresh*; changes that were not committed yet stay on top."""
         exchange = self._look()
         try:
-            await exchange.load(self, fresh=fresh)
+            if not exchange.load_at_once(self, fresh=fresh):
+                await exchange.load(self, fresh=fresh)
         except AtomicSessionError as error:
             self.failed_with = error.status
             raise
@@ -205,6 +206,12 @@ class Session(dict[str, Any], Operators[bool], Protection):
         return self
 
     # What the middleware asks.
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to commit, or an update is under way."""
+        exchange = self._exchange
+        return exchange is not None and (self._modified or exchange.is_pending(self))
 
     async def commit(self) -> None:
         """

@@ -44,9 +44,19 @@ class Snapshot:
         self._twin: dict[str, Value] | None = None  # made of the text when it is first needed
         self._plain: bytes | None = None  # the twin's plain JSON
 
+    def is_alike(self, data: dict[str, Any]) -> bool:
+        """Say whether *data* is as the fields are; where that is hard to tell, it is not."""
+        fields = self._fields()
+        try:
+            if self._plain is None:
+                self._plain = _plain_text(fields)
+            return _plain_text(data) == self._plain and dict.__eq__(data, fields) is True
+        except _NO_JSON:
+            return False
+
     def changed(self, data: dict[str, Any]) -> list[str]:
         """Return the names whose field is another in *data*, which may hold anything by now, or in one of both only."""
-        if self._is_alike(data):
+        if self.is_alike(data):
             return []
         fields = self._fields()
         return self.changed_of(
@@ -98,15 +108,6 @@ class Snapshot:
         if self._twin is None:
             self._twin = decode_fields(self._text)
         return self._twin
-
-    def _is_alike(self, data: dict[str, Any]) -> bool:
-        fields = self._fields()
-        try:
-            if self._plain is None:
-                self._plain = _plain_text(fields)
-            return _plain_text(data) == self._plain and dict.__eq__(data, fields) is True
-        except _NO_JSON:
-            return False
 
 
 def freeze(names: Iterable[str], data: Mapping[str, Value], text: bytes | None = None) -> Frozen:

@@ -311,7 +311,8 @@ _BLIND = {
     "__subclasshook__", "__abstractmethods__", "__annotations__", "__dict__", "__weakref__", "__static_attributes__",
     "__firstlineno__", "fromkeys",
     # what the middleware asks, and what tells whether anybody looked
-    "accessed", "commit", "cookie_header", "discard", "failed_with", "has_cookie", "has_shared", "modified", "secure",
+    "accessed", "commit", "cookie_header", "discard", "failed_with", "has_cookie", "has_shared", "modified",
+    "pending", "secure",
 }  # fmt: skip
 
 
