@@ -66,30 +66,24 @@ class DeltaTracker:
 
     Attributes:
         cleared: how often `clear()` was called: if at all, the delta replaces everything, what others added too.
+        doubtful: fields of a delta of which nobody knows what became.
+        loaded: whether there is a base: before, the view holds nothing of the application's.
     """
 
-    __slots__ = ("_base", "_doubtful", "_limits", "cleared")
+    __slots__ = ("_base", "_limits", "cleared", "doubtful", "loaded")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._base: Snapshot | None = None
-        self._doubtful: Frozen = {}
         self.cleared = 0
-
-    @property
-    def loaded(self) -> bool:
-        """Whether there is a base: before, the view holds nothing of the application's."""
-        return self._base is not None
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether a delta is out of which nobody knows what became."""
-        return bool(self._doubtful)
+        self.doubtful: Frozen = {}
+        self.loaded = False
 
     def reset(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
         """Make *data*, whose text is *raw* where it is at hand, both base and view; what was in either is forgotten."""
         self._base = Snapshot(data, raw)
-        self._doubtful = {}
+        self.loaded = True
+        self.doubtful = {}
         self.cleared = 0
         dict.clear(view)
         dict.update(view, data)
@@ -98,7 +92,7 @@ class DeltaTracker:
         """Make the view what the base is."""
         if self._base is not None:
             names = self._changed(view)
-            self._doubtful = {}
+            self.doubtful = {}
             self.cleared = 0
             _assign(view, names, self._base.thaw(names))
 
@@ -146,11 +140,11 @@ class DeltaTracker:
     def doubt(self, parcel: Parcel) -> None:
         """Count *parcel* as sent, though nobody knows what became of it."""
         self.mark_sent(parcel)
-        self._doubtful.update(parcel.fields)
+        self.doubtful.update(parcel.fields)
 
     def is_unconfirmed(self, view: dict[str, Any]) -> bool:
         """Say whether a view that was loaded again lacks what was in doubt; it is in doubt no more."""
-        doubtful, self._doubtful = self._doubtful, {}
+        doubtful, self.doubtful = self.doubtful, {}
         try:
             return bool(diff(thaw(doubtful), _only(doubtful, view), self._limits))
         except (InvalidPath, InvalidValue, LimitExceeded):

@@ -30,13 +30,17 @@ class Dispatcher:
     Bring commands to *store*, each within *timeout* seconds of leaving.
 
     It may be used from several event loops at once.
+
+    Attributes:
+        load_at_once: answers a load without waiting, or returns None where that takes a wait: the shortest way for what
+            is asked most.
     """
 
     def __init__(self, store: Store | None, timeout: float) -> None:
         self._store = store
         self._timeout = timeout
         self._ready = False
-        self._load_at_once: Callable[[Load], Answer | None] | None = None
+        self.load_at_once: Callable[[Load], Answer | None] = _takes_a_wait
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
     @property
@@ -57,7 +61,7 @@ class Dispatcher:
         store = self.store
         if not self._ready:
             await store.open()
-            self._load_at_once = getattr(store, "load_at_once", None)
+            self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
             self._ready = True
         return store
 
@@ -67,9 +71,9 @@ class Dispatcher:
         if queue is not None:
             await queue.drained()
         if self._store is not None:
-            self._ready = False
+            self._forget_that_it_is_open()
             await self._store.close()
-            self._ready = False  # whoever opened it meanwhile found it open, and it is not any more
+            self._forget_that_it_is_open()  # whoever opened it meanwhile found it open, and it is not any more
 
     async def submit(self, command: Command) -> Answer:
         """
@@ -92,9 +96,9 @@ class Dispatcher:
             raise _as_seen_by(command, answer.error)
         return answer
 
-    def load_at_once(self, command: Load) -> Answer | None:
-        """Answer *command* without waiting, if this store can: the shortest way for what is asked most."""
-        return self._load_at_once(command) if self._ready and self._load_at_once is not None else None
+    def _forget_that_it_is_open(self) -> None:
+        self._ready = False
+        self.load_at_once = _takes_a_wait
 
     def _queue(self) -> _Queue:
         loop = asyncio.get_running_loop()
@@ -105,6 +109,10 @@ class Dispatcher:
                     self._queues.pop(other, None)  # another thread may have done so
             queue = self._queues[loop] = _Queue(self.store, self._timeout)
         return queue
+
+
+def _takes_a_wait(_: Load) -> None:
+    """Answer for a store that is not open, or that cannot load at once."""
 
 
 class _Waiting:

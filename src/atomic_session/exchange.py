@@ -87,7 +87,8 @@ class Exchange:
 
     def is_pending(self, view: dict[str, Any]) -> bool:
         """Say whether there may be something to commit, or something is under way."""
-        return self.tracker.doubtful or self._turn.locked() or self.tracker.may_be_changed(view)
+        tracker = self.tracker
+        return bool(tracker.doubtful) or self._turn.locked() or tracker.may_be_changed(view)
 
     async def commit(self, view: dict[str, Any], *, renew: bool) -> None:
         """Send the delta, when what is under way is done."""
@@ -165,8 +166,11 @@ class Exchange:
             if self.tracker.is_changed(view):
                 emit("delta_dropped", self.link.id)
             self._forget(view)
-        else:
+        elif self.tracker.loaded:
             self._take_over(view, answer, None)
+        else:
+            self._arrived = answer
+            self._rev = None if answer.record is None else answer.record.rev
             self.settle(view)
 
     def _take_over(self, view: dict[str, Any], answer: Answer, names: frozenset[str] | None) -> None:

@@ -203,7 +203,8 @@ class _Response:
         if closing:
             session.cookie_header()  # a handshake that is refused so takes no cookie along
         try:
-            self._adopt_replacement()
+            if self._scope.get("session") is not session:
+                self._adopt_replacement()
             if status >= _SERVER_ERROR:
                 self._discard()
             if session.pending:
@@ -237,7 +238,7 @@ class _Response:
         """
         session = self._session
         current = self._scope.get("session", session)
-        if current is session or not session.loaded:
+        if not session.loaded:
             return
         if type(current) is dict:
             for name in [name for name in session if name not in current]:
@@ -318,7 +319,7 @@ class _Life:
 
 def _with_headers(message: Message, cookie: bytes | None, shared: bool) -> Message:
     """Return *message*, which may be the application's constant, with the headers that a session adds."""
-    headers: Headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+    headers: Headers = [*message.get("headers", ())]
     if cookie is not None:
         headers.append((b"set-cookie", cookie))
     if message["type"] != "websocket.accept":  # which no cache stores

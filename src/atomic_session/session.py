@@ -243,11 +243,13 @@ class Session(dict[str, Any], Operators[bool], Protection):
         link = exchange.link
         link.started = True
         change, link.cookie = link.cookie, None
-        context = self._context
+        if change is None:
+            return None
+        codec = self._context.codec
         if change == "clear":
-            return context.codec.clear_header(self._secure)
+            return codec.clear_header(self._secure)
         token, max_age = link.offer()
-        return None if change is None or token is None else context.codec.set_header(token, self._secure, max_age)
+        return None if token is None else codec.set_header(token, self._secure, max_age)
 
     def has_cookie(self, name: bytes) -> bool:
         """Say whether the cookie of this name is the session's."""
