@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from .clock import Instant
-from .errors import AtomicSessionError
+from .errors import AtomicSessionError, InvalidValue
 from .operators import Update as Operators
 from .record import Lifetimes, Record
 from .values import MISSING, Missing, Value
@@ -30,7 +30,10 @@ __all__ = [
     "Rotate",
     "Touch",
     "Update",
+    "check_owner",
 ]
+
+_LONGEST_OWNER = 256
 
 
 class OwnerLimit(msgspec.Struct, frozen=True):
@@ -45,6 +48,21 @@ class Login(msgspec.Struct, frozen=True):
 
     owner: str
     limit: OwnerLimit | None = None
+
+
+def check_owner(owner: str) -> str:
+    """
+    Return *owner*, which may be one.
+
+    Raises:
+        TypeError: it is no text: 42 and "42" are never two users, nor is the one taken for nobody.
+        InvalidValue: it is empty, too long, or holds what cannot be printed.
+    """
+    if not isinstance(owner, str):
+        raise TypeError(f"an owner is text, not {type(owner).__name__}: write str(user.id)")
+    if not owner or len(owner) > _LONGEST_OWNER or not owner.isprintable():
+        raise InvalidValue("owner", f"an owner is 1 to {_LONGEST_OWNER} printable characters")
+    return owner
 
 
 class Create(msgspec.Struct, frozen=True):

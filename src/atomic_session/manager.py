@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from . import clock as system_clock
 from . import commands
 from .clock import Clock
-from .commands import Outcome
+from .commands import Outcome, check_owner
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
 from .durations import Duration
@@ -112,12 +112,24 @@ class SessionManager:
         return SessionContext(self.settings, self._dispatcher, codec)
 
     async def sessions_of(self, owner: str) -> Sequence[SessionInfo]:
-        """Return the live sessions of *owner*, the latest used first; never a token or data."""
+        """
+        Return the live sessions of *owner*, the latest used first; never a token or data.
+
+        Raises:
+            TypeError, InvalidValue: *owner* is what no login takes.
+        """
+        check_owner(owner)
         store = await self._dispatcher.open()
         return await self._in_time(store.sessions_of(owner, self.settings.clock()), StoreUnavailable)
 
     async def destroy(self, session_id: str) -> bool:
-        """End the session with this public id; say whether there was one."""
+        """
+        End the session with this public id; say whether there was one.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        _check_id(session_id, "session_id")
         if not is_session_id(session_id):
             return False
         command = commands.Destroy(session_id, None, self.settings.clock())
@@ -128,7 +140,15 @@ class SessionManager:
         return answer.outcome is Outcome.DONE
 
     async def destroy_all(self, owner: str, *, keep: str | None = None) -> int:
-        """End the sessions of *owner* but for the one with the public id *keep*; say how many."""
+        """
+        End the sessions of *owner* but for the one with the public id *keep*; say how many.
+
+        Raises:
+            TypeError, InvalidValue: *owner* is what no login takes, or *keep* is no text; nothing was ended.
+        """
+        check_owner(owner)
+        if keep is not None:
+            _check_id(keep, "keep")
         store = await self._dispatcher.open()
         ended = await self._in_time(store.destroy_all(owner, keep, self.settings.clock()), OutcomeUnknown)
         with heard_by(self.settings.on_event):
@@ -136,7 +156,14 @@ class SessionManager:
         return ended
 
     async def purge(self, limit: int = 1_000) -> int:
-        """Remove up to *limit* records that are over; say how many.  Stores do so by themselves."""
+        """
+        Remove up to *limit* records that are over; say how many.  Stores do so by themselves.
+
+        Raises:
+            ValueError: *limit* is no positive whole number.
+        """
+        if type(limit) is not int or limit < 1:
+            raise ValueError(f"limit must be a positive whole number, not {limit!r}")
         store = await self._dispatcher.open()
         return await self._in_time(store.purge(self.settings.clock(), limit), OutcomeUnknown)
 
@@ -151,3 +178,8 @@ class SessionManager:
                 return await work
         except TimeoutError as error:
             raise late(f"no answer within {self.settings.timeout} s") from error
+
+
+def _check_id(value: str, name: str) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a session's public id, not {type(value).__name__}")

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from .clock import Instant
-from .commands import Answer
+from .commands import Answer, check_owner
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
 from .durations import Duration, parse_duration, parse_optional
-from .errors import AtomicSessionError, InvalidValue, LoginRequired, SessionGone, SessionNotLoaded
+from .errors import AtomicSessionError, LoginRequired, SessionGone, SessionNotLoaded
 from .events import emit
 from .exchange import Exchange
 from .link import Link
@@ -27,8 +27,6 @@ from .settings import Settings
 from .updates import Maker, Operators, PathLike, PendingUpdate, Result
 
 __all__ = ["Session", "SessionContext", "new_session"]
-
-_LONGEST_OWNER = 256
 
 
 class SessionContext(NamedTuple):
@@ -167,7 +165,7 @@ class Session(dict[str, Any], Operators[bool], Protection):
             SessionGone: the token was rotated away by another request.
             ResponseStarted: the new cookie could not be sent.
         """
-        await self._do(self._look().login(self, _checked_owner(owner)))
+        await self._do(self._look().login(self, check_owner(owner)))
 
     async def require_fresh(self, max_age: Duration) -> None:
         """
@@ -396,11 +394,3 @@ class _UnloadedSession(Session):
 
 def _datetime(instant: Instant) -> datetime:
     return datetime.fromtimestamp(instant / 1000, UTC)
-
-
-def _checked_owner(owner: str) -> str:
-    if not isinstance(owner, str):
-        raise TypeError(f"an owner is text, not {type(owner).__name__}: write str(user.id)")
-    if not owner or len(owner) > _LONGEST_OWNER or not owner.isprintable():
-        raise InvalidValue("owner", f"an owner is 1 to {_LONGEST_OWNER} printable characters")
-    return owner

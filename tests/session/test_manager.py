@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.session.kit import DAY, MINUTE, Site, SpyStore, cookie_of
 
-from atomic_session import OutcomeUnknown, SessionManager, StoreNotSet, StoreUnavailable
+from atomic_session import InvalidValue, OutcomeUnknown, SessionManager, StoreNotSet, StoreUnavailable
 from atomic_session.store import SessionInfo
 from atomic_session.stores.memory import MemoryStore
 from atomic_session.stores.sqlite import SQLiteStore
@@ -73,6 +73,33 @@ async def test_all_other_sessions_of_an_owner_can_be_ended(any_site: Site) -> No
     assert not (await any_site.request(cookie)()).gone
     assert all([(await any_site.request(other)()).gone for _, other in others])
     assert await any_site.manager.destroy_all("ann") == 1
+
+
+@pytest.mark.parametrize("nobody", [42, None, b"42", ["42"], "", "a\nb", "x" * 257])
+async def test_an_owner_that_no_login_takes_is_refused_and_ends_nothing(any_site: Site, nobody: Any) -> None:
+    await _login(any_site, "42")
+    for ask in (any_site.manager.sessions_of, any_site.manager.destroy_all):
+        with pytest.raises((TypeError, InvalidValue), match="owner"):
+            await ask(nobody)
+
+    assert len(await any_site.manager.sessions_of("42")) == 1
+
+
+@pytest.mark.parametrize("nonsense", [42, b"A" * 22, ["A" * 22]])
+async def test_an_id_that_is_no_text_is_refused_and_ends_nothing(any_site: Site, nonsense: Any) -> None:
+    await _login(any_site, "ann")
+    with pytest.raises(TypeError, match="keep"):
+        await any_site.manager.destroy_all("ann", keep=nonsense)
+    with pytest.raises(TypeError, match="session_id"):
+        await any_site.manager.destroy(nonsense)
+
+    assert len(await any_site.manager.sessions_of("ann")) == 1
+
+
+@pytest.mark.parametrize("nonsense", [0, -1, 1.5, "10", True, None])
+async def test_a_purge_takes_a_positive_number(any_site: Site, nonsense: Any) -> None:
+    with pytest.raises(ValueError, match="limit"):
+        await any_site.manager.purge(nonsense)
 
 
 async def test_what_has_expired_is_purged_in_steps(any_site: Site) -> None:
