@@ -36,6 +36,8 @@ TEXTS = [  # what is written in which colour on which
     ("kept", "paper"),
     ("kept", "card"),
     ("kept", "kept-soft"),
+    ("lost", "paper"),
+    ("on-kept", "kept"),
     ("lost", "card"),
     ("lost", "lost-soft"),
 ]
@@ -114,7 +116,7 @@ async def test_the_race_shows_which_keys_survived(page: Page) -> None:
         assert (kept, lost) == (int(count), TIMES - int(count))
     assert 1 <= int(results["cookie"]) < TIMES
     assert 1 <= int(results["whole"]) < TIMES
-    await expect(page.get_by_test_id("race-summary")).to_contain_text("atomic-session: 50")
+    await expect(page.get_by_test_id("race-summary")).to_contain_text("atomic-session kept all 50")
 
 
 async def test_the_counter_shows_three_results(page: Page) -> None:
@@ -182,6 +184,17 @@ async def test_the_page_fits_a_phone_before_and_after(page: Page) -> None:
         await summary.click()
 
     assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def test_all_three_results_of_a_race_are_in_sight_at_once_on_a_phone(page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 740})
+    await _press(page, "race-run")
+
+    for lane in ("cookie", "whole", "ours"):
+        await expect(page.locator(f'#race [data-lane="{lane}"]')).to_be_in_viewport(ratio=0.99)
+        lost = TIMES - int(await _result(page, f"race-{lane}"))
+        note = page.locator(f'#race [data-lane="{lane}"] .note')
+        await expect(note).to_have_text("none lost" if lost == 0 else f"{lost} lost")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

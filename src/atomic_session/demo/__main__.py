@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the demo until it is interrupted."""
     options = parse(arguments)
     PACE.seconds = max(options.wait, 0) / 1000
+    logging.basicConfig(format="%(name)s: %(message)s")  # the logout experiment makes an event or two
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the temporary file goes too
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="atomic-session-") as directory:
         file = options.file or Path(directory) / "sessions.db"

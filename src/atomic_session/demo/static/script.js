@@ -60,6 +60,7 @@ function note(output, words) {
 }
 
 function showTally(output, number, of) {
+  note(output, number === of ? "none lost" : `${of - number} lost`);
   output.textContent = number;
   output.dataset.result = number;
   output.parentElement.dataset.verdict = number === of ? "whole" : "short";
@@ -91,6 +92,7 @@ function onPress(id, summary, experiment) {
     if (button.getAttribute("aria-busy") === "true") return;
     button.setAttribute("aria-busy", "true");
     status.textContent = "";
+    (find(".lanes", button.closest("section")) ?? button).scrollIntoView({ block: "nearest" });
     running = running.then(experiment).then(
       (words) => { status.textContent = words ?? ""; },
       (error) => { status.textContent = `That did not work: ${error.message}.`; },
@@ -98,7 +100,8 @@ function onPress(id, summary, experiment) {
   });
 }
 
-const inWords = (results) => LANES.map(({ name, title }) => `${title}: ${results[name]}`).join("; ");
+const many = (number, of) => number === of ? `all ${of}` : `${number} of ${of}`;
+const kept = (results, of) => `Signed cookie kept ${many(results.cookie, of)}; load all, save all kept ${many(results.whole, of)}; atomic-session kept ${many(results.ours, of)}.`;
 
 // ---------------------------------------------------------------- race
 
@@ -139,7 +142,7 @@ onPress("race-run", "race-summary", async () => {
   }
   const results = {};
   for (const { name } of LANES) results[name] = await raceLane(name);
-  return `All were answered with success. Still there: ${inWords(results)}.`;
+  return `All were answered with success. ${kept(results, TIMES)}`;
 });
 
 // ---------------------------------------------------------------- counter
@@ -176,7 +179,7 @@ onPress("counter-run", "counter-summary", async () => {
   }
   const results = {};
   for (const { name } of LANES) results[name] = await countLane(name);
-  return `Fifty times one. ${inWords(results)}.`;
+  return `Fifty times one is ${results.cookie} in the signed cookie, ${results.whole} where all is saved, and ${results.ours} in atomic-session.`;
 });
 
 // ---------------------------------------------------------------- logout
@@ -214,7 +217,7 @@ async function logoutLane(lane) {
   await step(2);
   await change("/slow/finish", { gate });
   const { status } = await slow;
-  await step(3, status === 401 ? "401 gone" : `${status} done`);
+  await step(3, status === 401 ? "refused (401)" : `saved (${status})`);
   const { user } = await read(`/${lane}/state`);
   const verdict = by(`logout-${lane}`);
   verdict.textContent = user ? `${user} is signed in again` : "Stays logged out";
@@ -229,7 +232,8 @@ onPress("logout-run", "logout-summary", async () => {
   const results = {};
   for (const { name } of LANES) results[name] = await logoutLane(name);
   await showSessions();
-  return `Where the login is after the logout: ${inWords(results)}.`;
+  const titles = LANES.filter(({ name }) => results[name] === "came back").map(({ title }) => title);
+  return titles.length ? `The late write brought Ada back in: ${titles.join("; ")}.` : "Ada stays logged out everywhere.";
 });
 
 // ---------------------------------------------------------------- cart
@@ -293,7 +297,7 @@ onPress("cart-run", "cart-summary", async () => {
   const results = {};
   for (const { name } of LANES) results[name] = await cartLane(name);
   otherTabs.postMessage("changed");
-  return `Things in the cart after both tabs: ${inWords(results)}.`;
+  return `Two tabs, six things. ${kept(results, everything.length)}`;
 });
 
 otherTabs.addEventListener("message", loadCarts);
