@@ -50,6 +50,7 @@ class SessionManager:
 
     Raises:
         ValueError: a setting is nonsense; the message names it.
+        TypeError: it is of no type that could say such a thing.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class SessionManager:
         settings = self.settings
         if isinstance(store, str):
             store = open_url(store, settings.limits, settings.timeout)
+        elif isinstance(store, type) or not hasattr(store, "execute"):
+            raise TypeError(f"store must be a URL or a store, not {store!r}")
         self._dispatcher.store = store
 
     async def open(self) -> None:

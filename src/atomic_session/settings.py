@@ -69,6 +69,11 @@ def make_settings(
     )
     if lifetimes.touch_after is not None and lifetimes.touch_after >= idle:
         raise ValueError("touch_after must be shorter than max_age, or sessions in use would end")
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+    _check_callable("clock", clock)
+    if on_event is not None:
+        _check_callable("on_event", on_event)
     return Settings(
         lifetimes=lifetimes,
         persistent=max_age is not None,
@@ -78,6 +83,11 @@ def make_settings(
         clock=clock,
         on_event=on_event,
     )
+
+
+def _check_callable(name: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, not {type(value).__name__}")
 
 
 def _owner_limit(maximum: int | None, policy: str) -> OwnerLimit | None:

@@ -197,6 +197,13 @@ async def test_every_question_is_bounded_in_time() -> None:
         {"max_sessions_per_owner": 1.5},
         {"max_sessions_per_owner": True},
         {"on_session_limit": "ask"},
+        {"limits": 5},
+        {"limits": None},
+        {"clock": 1_900_000_000_000},
+        {"on_event": "print"},
+        {"store": 5},
+        {"store": Path("sessions.db")},
+        {"store": SQLiteStore},
     ],
 )
 def test_nonsense_raises_when_the_manager_is_made_and_is_named(settings: dict[str, Any]) -> None:
