@@ -65,6 +65,7 @@ class SessionMiddleware:
 
     Raises:
         ValueError: a setting is nonsense, or two of them contradict each other.
+        TypeError: it is of no type that could say such a thing.
     """
 
     def __init__(
@@ -87,8 +88,12 @@ class SessionMiddleware:
     ) -> None:
         if manager is None:
             manager = SessionManager(store, max_age=max_age, max_lifetime=max_lifetime, touch_after=touch_after)
+        elif not isinstance(manager, SessionManager):
+            raise TypeError(f"manager must be a SessionManager, not {type(manager).__name__}")
         elif (store, max_age, max_lifetime, touch_after) != (_STORE, _MAX_AGE, None, None):
             raise ValueError("store, max_age, max_lifetime and touch_after are the manager's: give them to it")
+        if not isinstance(autoload, bool) and not callable(autoload):
+            raise TypeError(f"autoload must be True, False or a predicate on the scope, not {autoload!r}")
         settings = CookieSettings(session_cookie, path, same_site, https_only, domain, partitioned)
         self.app = app
         self.manager = manager
@@ -252,7 +257,14 @@ class _Response:
 
 
 def _status_for(error: BaseException) -> int | None:
-    """Return the status that answers *error*, None where it is the program's, and the server's to tell."""
+    """
+    Return the status that answers *error*, None where it is the program's, and the server's to tell.
+
+    A group, as `asyncio.TaskGroup` raises it, is answered as its errors are where they agree.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        statuses = {_status_for(each) for each in error.exceptions}
+        return statuses.pop() if len(statuses) == 1 else None
     if isinstance(error, AtomicSessionError) and error.status in _TEXTS:
         return error.status
     return None

@@ -92,6 +92,34 @@ async def test_an_error_of_the_program_is_the_servers_to_answer(error: Exception
     assert reply.messages == []
 
 
+async def test_errors_that_a_task_group_gathers_are_answered_as_one() -> None:
+    async def handle(session: Session) -> None:
+        async def twice() -> None:
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(write(session))
+                inner.create_task(write(session))
+
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(write(session))
+            outer.create_task(twice())
+
+    server = Server(answering(handle))
+    cookie = await _visitor(server)
+    await Server(answering(lambda session: session.destroy()), manager=server.manager).get(cookie)
+    reply = await server.get(cookie)
+
+    assert (reply.status, reply.error) == (401, None)
+
+
+@pytest.mark.parametrize("others", [[SessionGone("id")], [ValueError()], [InvalidValue("a", "b")]])
+async def test_errors_that_do_not_agree_are_the_servers_to_answer(others: list[Exception]) -> None:
+    group = ExceptionGroup("together", [DOWN, *others])
+    reply = await Server(answering(_raising(group))).get()
+
+    assert reply.error is group
+    assert reply.messages == []
+
+
 @pytest.mark.parametrize("end", ["destroy", "rotate"])
 async def test_a_write_to_a_session_that_ended_is_answered_401(end: str) -> None:
     server = Server(answering(write))

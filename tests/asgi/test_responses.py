@@ -421,8 +421,19 @@ def test_what_is_the_managers_is_not_given_twice(extra: dict[str, Any]) -> None:
         {"secret_key": ""},
         {"secret_key": []},
         {"https_only": "yes"},
+        {"autoload": "yes"},
+        {"autoload": 1},
+        {"autoload": None},
+        {"secret_key": 5},
+        {"store": 5},
     ],
 )
 def test_nonsense_raises_when_the_middleware_is_made(settings: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
         SessionMiddleware(answering(), **({"store": "memory://"} | settings))
+
+
+def test_what_is_no_manager_is_refused_by_name() -> None:
+    nonsense: Any = "sqlite:///sessions.db"
+    with pytest.raises(TypeError, match="manager"):
+        SessionMiddleware(answering(), manager=nonsense)
