@@ -109,3 +109,11 @@ async def test_the_operators_that_the_readme_names_keep_both(any_site: Site) -> 
     await sessions[1].push("log", "x")
 
     assert await any_site.stored(cookie) == {"n": 2, "log": [2, "x"]}
+
+
+async def test_visitors_without_a_cookie_begin_a_session_each(any_site: Site) -> None:
+    assert "each begins\na session of its own" in README
+    cookies = {await any_site.visitor(n=n): n for n in range(2)}
+
+    assert len(cookies) == 2
+    assert [await any_site.stored(cookie) for cookie in cookies] == [{"n": 0}, {"n": 1}]

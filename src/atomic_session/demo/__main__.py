@@ -71,7 +71,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        sys.exit(f"cannot listen on {host}, port {port} ({error}); choose another with --port")
+        sys.exit(f"cannot listen on {host}, port {port} ({error}); choose another with --port (make demo PORT=…)")
 
 
 class Server(uvicorn.Server):
