@@ -66,7 +66,7 @@ class DeltaTracker:
 
     Attributes:
         cleared: how often `clear()` was called: if at all, the delta replaces everything, what others added too.
-        doubtful: fields of a delta of which nobody knows what became.
+        doubtful: the changed fields of each delta of which nobody knows what became, as they left.
         loaded: whether there is a base: before, the view holds nothing of the application's.
     """
 
@@ -76,14 +76,14 @@ class DeltaTracker:
         self._limits = limits
         self._base: Snapshot | None = None
         self.cleared = 0
-        self.doubtful: Frozen = {}
+        self.doubtful: list[Frozen] = []
         self.loaded = False
 
     def reset(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
         """Make *data*, whose text is *raw* where it is at hand, both base and view; what was in either is forgotten."""
         self._base = Snapshot(data, raw)
         self.loaded = True
-        self.doubtful = {}
+        self.doubtful = []
         self.cleared = 0
         dict.clear(view)
         dict.update(view, data)
@@ -92,7 +92,7 @@ class DeltaTracker:
         """Make the view what the base is."""
         if self._base is not None:
             names = self._changed(view)
-            self.doubtful = {}
+            self.doubtful = []
             self.cleared = 0
             _assign(view, names, self._base.thaw(names))
 
@@ -140,15 +140,12 @@ class DeltaTracker:
     def doubt(self, parcel: Parcel) -> None:
         """Count *parcel* as sent, though nobody knows what became of it."""
         self.mark_sent(parcel)
-        self.doubtful.update(parcel.fields)
+        self.doubtful.append(parcel.fields)
 
     def is_unconfirmed(self, view: dict[str, Any]) -> bool:
         """Say whether a view that was loaded again lacks what was in doubt; it is in doubt no more."""
-        doubtful, self.doubtful = self.doubtful, {}
-        try:
-            return bool(diff(thaw(doubtful), _only(doubtful, view), self._limits))
-        except (InvalidPath, InvalidValue, LimitExceeded):
-            return False  # changed again since then, and what it is now the next delta will say
+        doubtful, self.doubtful = self.doubtful, []
+        return any(self._lacks(view, fields) for fields in doubtful)
 
     def absorb(
         self, view: dict[str, Any], names: Iterable[str] | None, data: dict[str, Value], raw: bytes | None = None
@@ -164,12 +161,21 @@ class DeltaTracker:
         if base is None:
             self.reset(view, data, raw)
             return
+        if names is None and self.doubtful:
+            self.doubtful = [fields for fields in self.doubtful if self._lacks(data, fields)]
         news = base.differing(freeze(base.names_with(data) if names is None else names, data, raw))
         if not self.cleared:
             late = set(base.changed_of(news, view))
             for name in news:
                 _assign(view, (name,), self._redone(name, view, data) if name in late else data)
         base.overlay(news)
+
+    def _lacks(self, data: dict[str, Any], fields: Frozen) -> bool:
+        """Say whether *data* has any of *fields* otherwise than they were frozen."""
+        try:
+            return bool(diff(thaw(fields), _only(fields, data), self._limits))
+        except (InvalidPath, InvalidValue, LimitExceeded):
+            return False  # changed again since then, and what it is now the next delta will say
 
     def _changed(self, view: dict[str, Any]) -> list[str]:
         if self._base is None:

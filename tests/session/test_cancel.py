@@ -68,6 +68,35 @@ async def test_a_commit_says_when_it_cannot_know_what_became_of_a_carried_change
     await session.commit()
 
 
+async def test_a_second_doubt_about_a_field_does_not_hide_the_first(site: Site) -> None:
+    cookie, session = await _loaded(site, cart={}, n=0)
+    session["cart"]["A1"] = 1
+    await _cancel(site, session.inc("n"), "before")
+    await session.load()
+    session["cart"]["B2"] = 2
+    await _cancel(site, session.inc("n"), "after")
+
+    with pytest.raises(OutcomeUnknown):
+        await session.commit()
+    assert await site.stored(cookie) == {"cart": {"B2": 2}, "n": 1}
+    await session.commit()
+
+
+@pytest.mark.parametrize("later", ["operator", "plain"])
+async def test_what_was_seen_to_have_landed_is_in_doubt_no_more(site: Site, later: str) -> None:
+    cookie, session = await _loaded(site, n=0, log=["a"])
+    session["log"].append("b")
+    await _cancel(site, session.inc("n"), "after")
+    await session.load()
+    if later == "operator":
+        await session.push("log", "c")
+    else:
+        session["log"].append("c")
+    await session.commit()
+
+    assert await site.stored(cookie) == {"n": 1, "log": ["a", "b", "c"]}
+
+
 async def test_a_change_made_again_after_a_cancelled_update_is_committed(site: Site) -> None:
     cookie, session = await _loaded(site, n=0)
     session["color"] = "red"
