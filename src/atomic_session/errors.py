@@ -8,6 +8,7 @@ Rule 3: `status` is the HTTP status that the middleware answers when nobody catc
 
 from __future__ import annotations
 
+import reprlib
 from typing import ClassVar
 
 __all__ = [
@@ -28,6 +29,11 @@ __all__ = [
     "StoreUnavailable",
 ]
 
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel = 1  # what is inside a name that is no text may be data
+_BRIEF.maxtuple = 40
+_BRIEF.maxstring = _BRIEF.maxother = 100
+
 
 class AtomicSessionError(Exception):
     """The root of the tree: catch it, never raise it."""
@@ -44,7 +50,8 @@ class InvalidPath(AtomicSessionError):
     """A path that can name no field.  Raised before any trip to the store."""
 
     def __init__(self, path: object, reason: str) -> None:
-        super().__init__(f"invalid path {path!r}: {reason}")
+        shown = _BRIEF.repr(path) if isinstance(path, str | tuple) else f"of type {type(path).__name__}"
+        super().__init__(f"invalid path {shown}: {reason}")
         self.path = path
         self.reason = reason
 

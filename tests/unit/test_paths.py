@@ -166,3 +166,16 @@ def test_no_two_paths_are_shown_alike(a: Path, b: Path) -> None:
 def test_a_shown_path_without_dots_in_names_can_be_read_again(path: Path) -> None:
     if not path[0].startswith("("):
         assert parse_path(show_path(path)) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["x" * 1_000_000, ("x" * 1_000_000,), ("a",) * 100_000, {"password": "hunter2"}, ("a", {"password": "hunter2"})],
+)
+def test_the_message_is_short_and_shows_no_data(path: Any) -> None:
+    with pytest.raises(InvalidPath) as caught:
+        parse_path(path)
+
+    assert len(str(caught.value)) < 500
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.path is path
