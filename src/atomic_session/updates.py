@@ -92,7 +92,7 @@ class Operators(Generic[Result]):
 
     def pull_all(self, path: PathLike, values: list[Any] | tuple[Any, ...]) -> PendingUpdate[Result]:
         """Remove from the list whatever equals one of *values*."""
-        return self._chained(operators.PullAll.of, path, tuple(values))
+        return self._chained(_pull_all, path, values)
 
     def add_to_set(self, path: PathLike, *values: Any) -> PendingUpdate[Result]:
         """Append those values that the list does not hold yet."""
@@ -159,6 +159,12 @@ class PendingUpdate(Operators[Result]):
         if self._update.take is None:
             return answer.outcome is Outcome.DONE
         return self._default if answer.taken is MISSING else answer.taken
+
+
+def _pull_all(path: PathLike, values: object, limits: Limits) -> Operator:
+    if not isinstance(values, list | tuple):  # a text would be taken letter by letter
+        raise TypeError(f"pull_all needs a list of values, not {type(values).__name__}")
+    return operators.PullAll.of(path, tuple(values), limits)
 
 
 def _pull(path: PathLike, value: tuple[Any, ...], where: dict[str, Any] | None, limits: Limits) -> Operator:

@@ -52,6 +52,8 @@ async def test_awaiting_twice_raises_and_applies_once(site: Site) -> None:
         (lambda session: session.set("a", 1).pull("b"), TypeError),
         (lambda session: session.set("a", 1).pull("b", 1, where={"x": 1}), TypeError),
         (lambda session: session.set("a", 1).pull("b", 1, 2), TypeError),
+        (lambda session: session.set("a", 1).pull_all("b", "xyz"), TypeError),
+        (lambda session: session.set("a", 1).pull_all("b", 5), TypeError),
         (lambda session: session.set("a", 1).push("b", 1, at="x"), TypeError),
         (lambda session: session.inc("a").rename("b", "b.c"), InvalidPath),
         (lambda session: session.inc("a").when("", 1), InvalidPath),
