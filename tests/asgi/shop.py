@@ -130,6 +130,7 @@ class Shop:
                 await websocket.send_text(str(session["count"]))
         except WebSocketDisconnect:
             pass
+        session["left"] = True
 
     async def open(self, request: Request) -> Response:
         self.opened.set()

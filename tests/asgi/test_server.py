@@ -163,3 +163,4 @@ async def test_a_websocket_keeps_what_was_said_when_it_is_closed(start: Start) -
     state = await _state(server, cookie)
     assert state["said"] == ["hello", "again"]
     assert state["count"] == 2
+    assert state["left"] is True
