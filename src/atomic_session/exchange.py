@@ -77,7 +77,8 @@ class Exchange:
 
     async def update(self, view: dict[str, Any], update: Update) -> Answer:
         async with self._turn:
-            await self._become_current(view)
+            if self.link.stale or self.link.gone is not None:
+                await self._become_current(view)
             if self.link.token is not None:
                 answer = await self._update_with_delta(view, update)
                 if self.link.token is not None:
@@ -220,7 +221,7 @@ class Exchange:
         return answer
 
     async def _send_delta(self, view: dict[str, Any]) -> bool:
-        """Send the delta, if there is one, and say so; a field whose change does not fit what is stored is set whole."""
+        """Send the delta, and say whether there was one; a field that does not fit what is stored is set whole."""
         whole: set[str] = set()
         while (parcel := self.tracker.pack(view, whole)) is not None:
             answer = await self._send(view, Update(parcel.operators), parcel)

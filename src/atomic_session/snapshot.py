@@ -107,6 +107,7 @@ class Snapshot:
     def _fields(self) -> dict[str, Value]:
         if self._twin is None:
             self._twin = decode_fields(self._text)
+            self._plain = None if b"~" in self._text else self._text  # where no value is tagged the two texts are one
         return self._twin
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import weakref
@@ -181,9 +180,11 @@ class SQLiteStore:
             file = self._file
             if file is None or not file.ready:
                 file = await self._opened()
-            with contextlib.suppress(Stopped):
+            try:
                 future = file.writer.submit(work, now)
-                return await future
+            except Stopped:
+                continue
+            return await future
 
     async def _opened(self) -> _File:
         """Return the open file, opening it where nobody did, or where it was closed."""
