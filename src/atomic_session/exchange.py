@@ -65,10 +65,9 @@ class Exchange:
         if link.token is None or link.gone is not None or self._turn.locked():
             return False
         answer = link.load_at_once()
-        if answer is None:
-            return False
-        self._take_load(view, answer)
-        return True
+        if answer is not None:
+            self._take_load(view, answer)
+        return answer is not None
 
     async def load(self, view: dict[str, Any], *, fresh: bool) -> None:
         async with self._turn:
@@ -77,8 +76,7 @@ class Exchange:
 
     async def update(self, view: dict[str, Any], update: Update) -> Answer:
         async with self._turn:
-            if self.link.stale or self.link.gone is not None:
-                await self._become_current(view)
+            await self._become_current(view)
             if self.link.token is not None:
                 answer = await self._update_with_delta(view, update)
                 if self.link.token is not None:
@@ -88,11 +86,9 @@ class Exchange:
 
     def is_pending(self, view: dict[str, Any]) -> bool:
         """Say whether there may be something to commit, or something is under way."""
-        tracker = self.tracker
-        return bool(tracker.doubtful) or self._turn.locked() or tracker.may_be_changed(view)
+        return bool(self.tracker.doubtful) or self._turn.locked() or self.tracker.may_be_changed(view)
 
     async def commit(self, view: dict[str, Any], *, renew: bool) -> None:
-        """Send the delta, when what is under way is done."""
         async with self._turn:
             await self._commit(view, renew=renew)
 
@@ -167,11 +163,8 @@ class Exchange:
             if self.tracker.is_changed(view):
                 emit("delta_dropped", self.link.id)
             self._forget(view)
-        elif self.tracker.loaded:
-            self._take_over(view, answer, None)
         else:
-            self._arrived = answer
-            self._rev = None if answer.record is None else answer.record.rev
+            self._take_over(view, answer, None)
             self.settle(view)
 
     def _take_over(self, view: dict[str, Any], answer: Answer, names: frozenset[str] | None) -> None:
