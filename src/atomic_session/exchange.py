@@ -79,6 +79,8 @@ class Exchange:
             await self._become_current(view)
             if self.link.token is not None:
                 answer = await self._update_with_delta(view, update)
+                if answer.error is not None:
+                    raise answer.error
                 if self.link.token is not None:
                     return answer
             self.settle(view)
@@ -108,9 +110,9 @@ class Exchange:
                 self._end_if_gone(view)
 
     async def login(self, view: dict[str, Any], owner: str) -> None:
+        link = self.link
         async with self._turn:
-            self.link.need_a_cookie_to("log in")
-            link = self.link
+            link.need_a_cookie_to("log in")
             if link.token is not None and link.gone is None:
                 await self._rotate_to(view, owner)
             if link.gone is Outcome.ROTATED:
@@ -183,10 +185,7 @@ class Exchange:
     async def _update_with_delta(self, view: dict[str, Any], update: Update) -> Answer:
         parcel = self.tracker.pack(view)
         if parcel is None:
-            answer = await self._send(view, update, None)
-            if answer.error is not None:
-                raise answer.error
-            return answer
+            return await self._send(view, update, None)
         joined = parcel.joined_with(update, self._limits)
         if joined is None:
             await self._send_delta(view)
@@ -195,8 +194,6 @@ class Exchange:
         if answer.outcome is Outcome.REFUSED and parcel is not None:
             await self._send_delta(view)  # what was refused may be of the delta, which has a way out
             answer = await self._send(view, update, None)
-        if answer.error is not None:
-            raise answer.error
         return answer
 
     async def _send(self, view: dict[str, Any], update: Update, parcel: Parcel | None) -> Answer:
