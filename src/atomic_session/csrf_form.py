@@ -15,9 +15,11 @@ from urllib.parse import unquote_to_bytes
 
 __all__ = ["FormScanner", "scanner_for"]
 
+_LONGEST_TYPE = 1_024
 _LONGEST_VALUE = 128
 _LONGEST_HEADERS = 8_192
 _MOST_PARTS = 32
+_EMPTY_LINE = b"\r\n\r\n"
 
 _URLENCODED = b"application/x-www-form-urlencoded"
 _MULTIPART = b"multipart/form-data"
@@ -31,10 +33,14 @@ _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
 
 def scanner_for(content_type: str | None, field: str, limit: int) -> FormScanner | None:
     """Return what searches a body of this type for *field* in its first *limit* bytes; None if it is no form."""
-    raw = b"" if content_type is None else content_type.encode("latin-1", "replace")
+    if content_type is None or len(content_type) > _LONGEST_TYPE:
+        return None
+    raw = content_type.encode("latin-1", "replace")
     media = _MEDIA_TYPE.match(raw)
-    parameters = None if media is None else _parameters(raw, media.end())
-    if media is None or parameters is None:
+    if media is None:
+        return None
+    parameters = _parameters(raw, media.end())
+    if parameters is None:
         return None
     kind = media[1].lower()
     if kind == _URLENCODED:
@@ -95,7 +101,7 @@ class FormScanner:
         self._buffer += looked_at
         self._search()
         if not self._is_decided() and len(looked_at) < len(chunk):
-            self.problem = "token_too_late"
+            self._refuse("token_too_late")
         return self._is_decided()
 
     @abstractmethod
@@ -104,9 +110,14 @@ class FormScanner:
 
     def _take(self, value: bytes) -> None:
         if len(value) > _LONGEST_VALUE:
-            self.problem = "form_malformed"
+            self._refuse("form_malformed")
         else:
             self.value = value.decode("latin-1")  # what is no token will not pass for one
+
+    def _refuse(self, problem: str) -> bool:
+        """Decide that there is no token; that gets nowhere."""
+        self.problem = problem
+        return False
 
 
 class _PairScanner(FormScanner):
@@ -122,7 +133,7 @@ class _PairScanner(FormScanner):
         if not self._is_decided():
             self._look_at(bytes(self._buffer))
         if not self._is_decided():
-            self.problem = "token_missing"
+            self._refuse("token_missing")
 
     def _search(self) -> None:
         start = 0
@@ -136,8 +147,8 @@ class _PairScanner(FormScanner):
 
     def _look_at(self, pair: bytes) -> None:
         name, _, value = pair.partition(b"=")
-        if len(name) <= 3 * len(self._field) and _decoded(name) == self._field:
-            self._take(_decoded(value) if len(value) <= 3 * _LONGEST_VALUE else value)
+        if _decoded(name) == self._field:
+            self._take(_decoded(value))
 
 
 def _decoded(text: bytes) -> bytes:
@@ -154,12 +165,11 @@ class _PartScanner(FormScanner):
         self._boundary = b"--" + boundary
         self._delimiter = b"\r\n--" + boundary
         self._parts = 0
-        self._searched = 0  # bytes of the buffer in which the next landmark does not begin
-        self._step: Callable[[], bool] = self._begin
+        self._go_on(0, self._begin)
 
     def end(self) -> None:
         if not self._is_decided():
-            self.problem = "form_malformed"
+            self._refuse("form_malformed")
 
     def _search(self) -> None:
         while not self._is_decided() and self._step():
@@ -171,60 +181,57 @@ class _PartScanner(FormScanner):
         """Come to the first boundary; only line ends may be before it."""
         while self._buffer.startswith(b"\r\n"):
             del self._buffer[:2]
-        if len(self._buffer) < len(self._boundary):
-            if not self._boundary.startswith(self._buffer) and self._buffer != b"\r":
-                self.problem = "form_malformed"
-            return False
-        if not self._buffer.startswith(self._boundary):
-            self.problem = "form_malformed"
-            return False
-        return self._go_on(len(self._boundary), self._end_of_line)
+        if self._buffer.startswith(self._boundary):
+            return self._go_on(len(self._boundary), self._end_of_line)
+        may_become_one = self._boundary.startswith(self._buffer) or self._buffer == b"\r"
+        return False if may_become_one else self._refuse("form_malformed")
 
     def _end_of_line(self) -> bool:
         """Be behind a boundary: a part follows, or nothing more."""
         line = bytes(self._buffer[:2])
         if len(line) < 2:
             return False
-        if line == b"\r\n":
-            self._parts += 1
-            if self._parts > _MOST_PARTS:
-                self.problem = "token_too_late"
-            return self._go_on(0, self._headers)
-        self.problem = "token_missing" if line == b"--" else "form_malformed"
-        return False
+        if line != b"\r\n":
+            return self._refuse("token_missing" if line == b"--" else "form_malformed")
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            return self._refuse("token_too_late")
+        return self._go_on(0, self._headers)
 
     def _headers(self) -> bool:
         """Read the headers of a part, from the line end before them to the empty line behind them."""
-        end = self._buffer.find(b"\r\n\r\n", self._searched)
-        if end > _LONGEST_HEADERS or (end < 0 and len(self._buffer) > _LONGEST_HEADERS):
-            self.problem = "form_malformed"
-            return False
+        end = self._find(_EMPTY_LINE)
+        if max(end, self._searched) > _LONGEST_HEADERS:
+            return self._refuse("form_malformed")
         if end < 0:
-            self._searched = max(len(self._buffer) - 3, 0)
             return False
-        name = self._name_of(bytes(self._buffer[2:end]))
-        return self._go_on(end + 4, self._token if name == self._field else self._other)
+        name = self._name_of(bytes(self._buffer[:end]))
+        return self._go_on(end + len(_EMPTY_LINE), self._token if name == self._field else self._other)
 
     def _token(self) -> bool:
         """Read the part that is looked for."""
-        end = self._buffer.find(self._delimiter)
+        end = self._find(self._delimiter)
         if end >= 0:
             self._take(bytes(self._buffer[:end]))
-        elif len(self._buffer) > _LONGEST_VALUE + len(self._delimiter):
-            self.problem = "form_malformed"
+        elif self._searched > _LONGEST_VALUE:
+            self._refuse("form_malformed")
         return False
 
     def _other(self) -> bool:
         """Skip a part."""
-        end = self._buffer.find(self._delimiter, self._searched)
-        if end < 0:
-            self._searched = max(len(self._buffer) - len(self._delimiter) + 1, 0)
-            return False
-        return self._go_on(end + len(self._delimiter), self._end_of_line)
+        end = self._find(self._delimiter)
+        return False if end < 0 else self._go_on(end + len(self._delimiter), self._end_of_line)
+
+    def _find(self, landmark: bytes) -> int:
+        """Return where *landmark* begins; -1 where it has not come yet, and what was searched will not be again."""
+        found = self._buffer.find(landmark, self._searched)
+        if found < 0:
+            self._searched = max(len(self._buffer) - len(landmark) + 1, 0)
+        return found
 
     def _go_on(self, count: int, step: Callable[[], bool]) -> bool:
         del self._buffer[:count]
-        self._searched = 0
+        self._searched = 0  # bytes of the buffer in which the next landmark does not begin
         self._step = step
         return True
 
@@ -234,10 +241,10 @@ class _PartScanner(FormScanner):
         begin = _DISPOSITION.match(said[0]) if len(said) == 1 else None
         parameters = None if begin is None else _parameters(said[0], begin.end())
         if parameters is None:
-            self.problem = "form_malformed"
+            self._refuse("form_malformed")
             return None
         if b"filename" in parameters or b"filename*" in parameters:
-            self.problem = "file_before_token"
+            self._refuse("file_before_token")
         return parameters.get(b"name")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -34,6 +34,12 @@ def _part(name: str, value: bytes, more: str = "") -> bytes:
     return f'--xyz\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
 
 
+def _part_of(size: int) -> bytes:
+    """Return our part with so many bytes before the empty line behind its headers."""
+    headers = b'\r\nContent-Disposition: form-data; name="_csrf"\r\nX: '
+    return b"--xyz" + headers + b"y" * (size - len(headers)) + b"\r\n\r\nx\r\n"
+
+
 END = b"--xyz--\r\n"
 OURS = _part("_csrf", TOKEN.encode())
 
@@ -47,6 +53,8 @@ OURS = _part("_csrf", TOKEN.encode())
         (URLENCODED, b"%5fcsr%66=%41" + TOKEN[1:].encode(), (TOKEN, None)),
         (URLENCODED, b"&&_csrf=x+y&", ("x y", None)),
         (URLENCODED, b"_csrf=first&_csrf=second", ("first", None)),
+        (URLENCODED, b"_csrf=first&_csrf=second&", ("first", None)),
+        (URLENCODED, b"&_csrf=x", ("x", None)),
         (URLENCODED, b"_csrf", ("", None)),
         (URLENCODED, b"", (None, "token_missing")),
         (URLENCODED, b"_CSRF=x&_csrf2=y&csrf=z", (None, "token_missing")),
@@ -58,6 +66,13 @@ OURS = _part("_csrf", TOKEN.encode())
         (MULTIPART, OURS + END, (TOKEN, None)),
         (MULTIPART, b"\r\n" + OURS + END, (TOKEN, None)),
         (MULTIPART, _part("a", b"1") + OURS + END, (TOKEN, None)),
+        (MULTIPART, _part("a", b"") + OURS + END, (TOKEN, None)),
+        (MULTIPART, _part("_csrf", b"") + END, ("", None)),
+        (MULTIPART, _part("_c\\srf", b"x") + END, ("x", None)),
+        (MULTIPART, OURS.replace(b"Content-D", b"Content-Type: text/plain\r\nContent-D") + END, (TOKEN, None)),
+        (MULTIPART, OURS.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain\r\n\r\n") + END, (TOKEN, None)),
+        (MULTIPART, _part_of(8_192) + END, ("x", None)),
+        (MULTIPART, _part_of(8_193) + END, (None, "form_malformed")),
         (MULTIPART, OURS + _part("f", b"data", '; filename="a.txt"') + END, (TOKEN, None)),
         (MULTIPART, OURS + _part("_csrf", b"second") + END, (TOKEN, None)),
         (MULTIPART, _part("a", b"--xy\r\n--xy--\r\n") + OURS + END, (TOKEN, None)),
@@ -242,34 +257,105 @@ def test_anything_that_looks_like_a_form_is_decided_in_any_pieces(pieces: list[b
 
 
 @pytest.mark.parametrize(
+    ("kind", "undecided", "decisive"),
+    [
+        (MULTIPART, b"--xyz\r\n" + b"h" * 8_193, b"h"),  # with the line end before them, and half an empty line
+        (MULTIPART, b"--xyz\r\n\r", b"\n"),
+        (MULTIPART, OURS[: -len(TOKEN) - 2] + b"v" * 134, b"v"),  # 128, and most of a delimiter
+        (MULTIPART, b"", b"p"),
+        (MULTIPART, b"\r\n\r\n", b"p"),
+        (MULTIPART, b"\r", b"\r"),
+        (MULTIPART, b"--xy", b"y"),
+        (MULTIPART, b"--xyz\r", b"x"),
+        (MULTIPART, b"--xyz-", b"x"),
+        (URLENCODED, b"a=1&_csrf=" + b"x" * 500, b"&"),
+    ],
+)
+def test_it_is_decided_by_the_first_byte_that_decides_and_stays_so(
+    kind: str, undecided: bytes, decisive: bytes
+) -> None:
+    scanner = scanner_for(kind, "_csrf", LIMIT)
+    assert scanner is not None
+    pieces = [undecided[place : place + 1] for place in range(len(undecided))]
+
+    assert not any(scanner.feed(piece) for piece in pieces)
+    assert (scanner.value, scanner.problem) == (None, None)
+    assert scanner.feed(decisive) is True
+    assert (scanner.value, scanner.problem) == (None, "form_malformed")
+    kept = len(scanner._buffer)
+    for body in (OURS + END, b"&_csrf=x&"):
+        assert scanner.feed(body) is True
+    scanner.end()
+    assert (scanner.value, scanner.problem) == (None, "form_malformed")
+    assert len(scanner._buffer) == kept
+
+
+class _Counted(bytearray):
+    """A buffer that counts the bytes that are looked at."""
+
+    looked_at = 0
+
+    def find(self, landmark: Any, start: Any = 0, end: Any = None) -> int:
+        found = super().find(landmark, start)
+        self.looked_at += (len(self) if found < 0 else found + len(landmark)) - start
+        return found
+
+    def startswith(self, prefix: Any, *rest: Any) -> bool:
+        self.looked_at += len(prefix)
+        return super().startswith(prefix, *rest)
+
+    def __getitem__(self, key: Any) -> Any:
+        taken = super().__getitem__(key)
+        self.looked_at += len(taken)
+        return taken
+
+
+@pytest.mark.parametrize(
     ("kind", "unit"),
     [
+        (URLENCODED, b"x"),
         (URLENCODED, b"&"),
         (URLENCODED, b";"),
         (URLENCODED, b"%"),
         (URLENCODED, b"_csrf"),
         (URLENCODED, b"_=&"),
+        (MULTIPART, b"x"),
         (MULTIPART, b"\r\n"),
         (MULTIPART, b"\r\n--xy"),
-        (MULTIPART, b"--xyz\r\n\r\n"),
     ],
 )
 @pytest.mark.parametrize("size", [None, 1])
-def test_the_time_grows_no_faster_than_the_form(kind: str, unit: bytes, size: int | None) -> None:
-    prefix = b"" if kind == URLENCODED else _part("a", b"")[:-2]
-    body = (prefix + unit * LIMIT)[:LIMIT]
-    start = time.thread_time()
-    _scan(kind, body, size=size)
+def test_each_byte_of_a_form_is_looked_at_a_few_times_only(kind: str, unit: bytes, size: int | None) -> None:
+    scanner = scanner_for(kind, "_csrf", LIMIT)
+    assert scanner is not None
+    scanner._buffer = counted = _Counted()
+    body = ((b"" if kind == URLENCODED else _part("a", b"")[:-2]) + unit * LIMIT)[:10_000]
+    for start in range(0, len(body), size or len(body)):
+        scanner.feed(body[start : start + (size or len(body))])
+    scanner.end()
 
-    assert time.thread_time() - start < 1.0
+    assert len(body) <= counted.looked_at < (20 if size else 3) * len(body)  # a landmark has up to seven bytes
 
 
-def test_a_content_type_cannot_take_long() -> None:
-    start = time.thread_time()
-    for hostile in ("; a=" * 10_000, '; a="' + "\\" * 50_000, " " * 50_000 + ";", "a" * 50_000):
-        scanner_for("multipart/form-data" + hostile, "_csrf", LIMIT)
+@pytest.mark.parametrize("unit", [b"x", b"X: y\r\n", b"\r\n"])
+def test_each_byte_of_a_parts_headers_is_looked_at_a_few_times_only(unit: bytes) -> None:
+    scanner = scanner_for(MULTIPART, "_csrf", LIMIT)
+    assert scanner is not None
+    scanner._buffer = counted = _Counted()
+    body = (b"--xyz\r\n" + unit * LIMIT)[:8_000]
+    for place in range(len(body)):
+        scanner.feed(body[place : place + 1])
 
-    assert time.thread_time() - start < 1.0
+    assert counted.looked_at < 20 * len(body)
+
+
+def test_a_content_type_is_read_up_to_a_kibibyte() -> None:
+    kind = "application/x-www-form-urlencoded; a="
+
+    assert scanner_for(kind + "b" * (1_024 - len(kind)), "_csrf", LIMIT) is not None
+    assert scanner_for(kind + "b" * (1_025 - len(kind)), "_csrf", LIMIT) is None
+    for hostile in ("; a=" * 250, '; a="' + "\\" * 900, " " * 900 + ";", "a" * 900):
+        assert scanner_for("multipart/form-data" + hostile, "_csrf", LIMIT) is None
 
 
 def test_the_reference_is_one() -> None:
