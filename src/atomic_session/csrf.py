@@ -32,6 +32,7 @@ __all__ = [
     "RequestFacts",
     "decide",
     "is_csrf",
+    "is_harmless",
     "make_csrf",
     "parse_origin",
 ]
@@ -193,11 +194,16 @@ _SAME, _TRUSTED, _NOTHING = "same_origin", "trusted", "no_evidence"
 _CROSS, _NULL = "cross_origin", "null_origin"
 
 
+def is_harmless(method: str, *, websocket: bool, guarded: bool) -> bool:
+    """Say whether a request changes nothing, so that it may come from anywhere; *guarded*: its route says it does."""
+    return method in SAFE_METHODS and not websocket and not guarded
+
+
 def decide(request: RequestFacts, policy: Policy) -> Decision:
     """Decide whether *request* may come in."""
     if request.repeated:
         return Decision(REJECT, "malformed")
-    if request.method in SAFE_METHODS and not request.websocket and not request.guarded:
+    if is_harmless(request.method, websocket=request.websocket, guarded=request.guarded):
         return Decision(PASS, "safe")
     if request.exempt:
         return Decision(PASS, "exempt")

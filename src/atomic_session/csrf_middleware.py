@@ -7,6 +7,7 @@ With a browser of today the headers decide, and neither a store nor a byte of th
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -16,13 +17,13 @@ from .csrf import (
     MODES,
     PASS,
     REJECT,
-    SAFE_METHODS,
     Decision,
     Mode,
     Origin,
     Policy,
     RequestFacts,
     decide,
+    is_harmless,
     parse_origin,
 )
 from .csrf_form import FormScanner, scanner_for
@@ -40,8 +41,11 @@ _EXEMPT = "__csrf_exempt__"
 _FULL_MATCH = 2  # of Starlette's routes
 _FORBIDDEN = 403
 
-_ONCE = {b"content-type": 0, b"host": 1, b"origin": 2, b"sec-fetch-site": 3}
-"""The headers that decide, which come once or not at all, and their places in `_Headers`."""
+_ONCE = (b"content-type", b"host", b"origin", b"sec-fetch-site")
+"""The headers that decide, which come once or not at all; in the order of `_Headers`."""
+
+_TOKEN = len(_ONCE)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def csrf_exempt(endpoint: Endpoint) -> Endpoint:
@@ -56,14 +60,14 @@ def csrf_exempt(endpoint: Endpoint) -> Endpoint:
 
 
 class _Headers(NamedTuple):
-    """What the headers of a request say; of one that came twice the first, and that it did."""
+    """What the headers of a request say; of one that came twice the last, and that it did."""
 
-    content_type: str | None
-    host: str | None
-    origin: str | None
-    site: str | None
+    content_type: bytes | None
+    host: bytes | None
+    origin: bytes | None
+    site: bytes | None
     repeated: bool
-    tokens: list[str]
+    tokens: list[bytes]
 
 
 class CSRFMiddleware:
@@ -114,8 +118,10 @@ class CSRFMiddleware:
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
-        if not field:
-            raise ValueError("field must not be empty")
+        if not isinstance(field, str) or not field:
+            raise ValueError(f"field must be a text that is not empty, not {field!r}")
+        if type(body_limit) is not int or body_limit < 1:
+            raise ValueError(f"body_limit must be a positive whole number of bytes, not {body_limit!r}")
         self.app = app
         trusted, own = _origins("trusted_origins", trusted_origins), _origins("own_origins", own_origins)
         self._policy = Policy(mode, trusted, own, allow_websocket_without_origin)
@@ -123,8 +129,8 @@ class CSRFMiddleware:
         self._guarded = _predicate("protect_safe", protect_safe)
         self._required = _predicate("require_token", require_token)
         self._purpose = purpose
-        self._token_headers = frozenset(name.lower().encode("ascii") for name in _texts("header_names", header_names))
-        self._lengths = frozenset(map(len, (*_ONCE, *self._token_headers)))  # most other headers have others
+        self._places = _places(header_names)
+        self._lengths = frozenset(map(len, self._places))  # most other headers have others
         self._field = field
         self._report_only = report_only
         self._limit = body_limit
@@ -138,18 +144,30 @@ class CSRFMiddleware:
         if not isinstance(session, Session):
             raise RuntimeError("CSRFMiddleware belongs inside of SessionMiddleware: add SessionMiddleware after it")
         headers = self._read(scope)
-        facts = self._facts(scope, headers, session)
+        guarded = self._guarded is not None and self._guarded(scope)
+        websocket = scope["type"] == "websocket"
+        harmless = is_harmless("GET" if websocket else scope["method"], websocket=websocket, guarded=guarded)
+        if harmless and not headers.repeated:
+            await self.app(scope, receive, send)
+        else:
+            await self._protect(scope, receive, send, headers, self._facts(scope, headers, guarded=guarded))
+
+    async def _protect(
+        self, scope: Scope, receive: Receive, send: Send, headers: _Headers, facts: RequestFacts
+    ) -> None:
         decision = decide(facts, self._policy)
-        if decision.verdict != PASS and self._is_exempt(scope):
-            decision = decide(facts._replace(exempt=True), self._policy)
+        if decision.verdict != PASS:
+            session: Session = scope["session"]
+            facts = facts._replace(has_cookie=session.cookie_came, exempt=self._is_exempt(scope))
+            decision = decide(facts, self._policy)
         if decision.verdict == CHECK:
             replay = _Replay(receive)
-            decision = await self._check(scope, headers, session, replay)
+            decision = await self._check(scope, headers, replay)
             if replay.is_over:
                 return
             receive = replay
         if decision.verdict == REJECT:
-            self._tell(scope, session, decision)
+            self._tell(scope, decision)
             if not self._report_only:
                 await refuse(scope, send, _FORBIDDEN, None)
                 return
@@ -158,36 +176,36 @@ class CSRFMiddleware:
     # What the request says.
 
     def _read(self, scope: Scope) -> _Headers:
-        found: list[str | None] = [None, None, None, None]
-        tokens: list[str] = []
+        found: list[bytes | None] = [None, None, None, None]
+        tokens: list[bytes] = []
         repeated = False
         for name, value in scope["headers"]:
-            if len(name) not in self._lengths:
-                continue
-            key = name.lower()
-            if key in _ONCE:
-                place = _ONCE[key]
-                repeated = repeated or found[place] is not None
-                found[place] = value.decode("latin-1")
-            elif key in self._token_headers:
-                tokens.append(value.decode("latin-1"))
-        content_type, host, origin, site = found
-        return _Headers(content_type, host, origin, site, repeated, tokens)
+            if len(name) in self._lengths:
+                place = self._places.get(name.lower())
+                if place == _TOKEN:
+                    tokens.append(value)
+                elif place is not None:
+                    repeated = repeated or found[place] is not None
+                    found[place] = value
+        return _Headers(*found, repeated, tokens)
 
-    def _facts(self, scope: Scope, headers: _Headers, session: Session) -> RequestFacts:
+    def _facts(self, scope: Scope, headers: _Headers, *, guarded: bool) -> RequestFacts:
+        """
+        Gather the facts as if our cookie had come.
+
+        It only ever asks for more, so that what comes in even so is let in without a look at the
+        cookie, on which the response would depend from then on.
+        """
         websocket = scope["type"] == "websocket"
-        method = "GET" if websocket else scope["method"]
-        guarded = self._guarded is not None and self._guarded(scope)
-        harmless = method in SAFE_METHODS and not websocket and not guarded
         return RequestFacts(
-            method,
-            headers.site,
-            headers.origin,
-            headers.host,
+            "GET" if websocket else scope["method"],
+            _text(headers.site),
+            _text(headers.origin),
+            _text(headers.host),
             headers.repeated,
             websocket,
-            session.secure,
-            not harmless and session.cookie_came,  # a look would make the response depend on the cookie
+            scope["session"].secure,
+            True,
             False,
             guarded,
             self._required is not None and self._required(scope),
@@ -200,13 +218,13 @@ class CSRFMiddleware:
 
     # What a token proves.
 
-    async def _check(self, scope: Scope, headers: _Headers, session: Session, replay: _Replay) -> Decision:
+    async def _check(self, scope: Scope, headers: _Headers, replay: _Replay) -> Decision:
         """Look for the token, in the headers or in the form, and judge it."""
         if len(headers.tokens) > 1:
             return Decision(REJECT, "malformed")
         if headers.tokens:
-            return self._judge(scope, session, headers.tokens[0])
-        scanner = scanner_for(headers.content_type, self._field, self._limit)
+            return self._judge(scope, headers.tokens[0].decode("latin-1"))
+        scanner = scanner_for(_text(headers.content_type), self._field, self._limit)
         if scanner is None:
             return Decision(REJECT, "token_missing")
         try:
@@ -216,15 +234,21 @@ class CSRFMiddleware:
             return Decision(REJECT, "form_too_slow")
         if scanner.value is None:
             return Decision(REJECT, scanner.problem or "token_missing")
-        return self._judge(scope, session, scanner.value)
+        return self._judge(scope, scanner.value)
 
-    def _judge(self, scope: Scope, session: Session, given: str) -> Decision:
+    def _judge(self, scope: Scope, given: str) -> Decision:
         purpose = self._purpose if isinstance(self._purpose, str) else self._purpose(scope)
-        valid = session.check_csrf(given, purpose)
+        valid = scope["session"].check_csrf(given, purpose)
         return Decision(PASS, "token") if valid else Decision(REJECT, "token_wrong")
 
-    def _tell(self, scope: Scope, session: Session, decision: Decision) -> None:
-        emit("csrf_failed", session.id, reason=decision.reason, report_only=self._report_only, kind=scope["type"])
+    def _tell(self, scope: Scope, decision: Decision) -> None:
+        emit(
+            "csrf_failed",
+            scope["session"].id,
+            reason=decision.reason,
+            report_only=self._report_only,
+            kind=scope["type"],
+        )
 
 
 class _Replay:
@@ -284,6 +308,19 @@ def _origins(setting: str, given: Iterable[str]) -> frozenset[Origin]:
             raise ValueError(f"{setting}: {text!r} is no origin: write scheme://host or scheme://host:port")
         found.add(origin)
     return frozenset(found)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _places(header_names: Iterable[str]) -> dict[bytes, int]:
+    """Return the headers that count, with their places in `_Headers`; those of tokens have one together."""
+    names = _texts("header_names", header_names)
+    for name in names:
+        if _HEADER_NAME.fullmatch(name) is None or name.lower().encode() in (*_ONCE, b"cookie"):
+            raise ValueError(f"header_names: no token can be in a header called {name!r}")
+    return {name.lower().encode(): _TOKEN for name in names} | {name: place for place, name in enumerate(_ONCE)}
 
 
 def _texts(setting: str, given: Iterable[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ Exam = Callable[[], object]
 _PATIENCE = 0.5
 """Seconds of CPU time after which a mutant is taken for one that goes round and round."""
 
-_LONGEST_WAIT = 5.0
+_LONGEST_WAIT = 2.0
 """Seconds after which one is taken for one that waits for what never comes."""
 
 _SWAPS: dict[type[ast.AST], list[type[ast.AST]]] = {
@@ -190,12 +191,19 @@ def module_of(source: str, original: types.ModuleType) -> Any:
 # --- tests as examinations
 
 
-def exams_of(tests: types.ModuleType, mutant: Mapping[str, object], left_out: Collection[str] = ()) -> Iterator[Exam]:
-    """Return the calls of the tests of a module that need no fixture, with what they use replaced by the mutant's."""
+def exams_of(
+    tests: types.ModuleType,
+    mutant: Mapping[str, object],
+    left_out: Collection[str] = (),
+    *,
+    also: Mapping[types.ModuleType, Mapping[str, object]] = MappingProxyType({}),
+) -> Iterator[Exam]:
+    """Return the calls of a module's tests that need no fixture; what it and *also* others use is the mutant's."""
+    patched = {tests: mutant, **also}
     for name, test in list(vars(tests).items()):
         if name.startswith("test_") and name not in left_out and not hasattr(test, "hypothesis"):
             for arguments in _arguments_of(test):
-                yield partial(_run, tests, mutant, test, arguments)
+                yield partial(_run, patched, test, arguments)
 
 
 def _arguments_of(test: Any) -> Iterator[dict[str, Any]]:
@@ -215,10 +223,11 @@ def _named(names: str | Sequence[str], row: Any) -> Iterator[tuple[str, Any]]:
         yield from zip(names, row, strict=True)
 
 
-def _run(tests: types.ModuleType, mutant: Mapping[str, object], test: Any, arguments: dict[str, Any]) -> None:
+def _run(patched: Mapping[types.ModuleType, Mapping[str, object]], test: Any, arguments: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in mutant.items():
-            patch.setattr(tests, name, value, raising=False)
+        for module, names in patched.items():
+            for name, value in names.items():
+                patch.setattr(module, name, value)
         made = test(**arguments)
         if inspect.iscoroutine(made):
             asyncio.run(asyncio.wait_for(made, _LONGEST_WAIT))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from tests.security.kit import Scope, Shop, call
@@ -163,6 +164,23 @@ def test_a_websocket_of_no_browser_may_be_let_in() -> None:
 
     assert _verdict(Policy(lone_sockets=True), **said) == ("pass", "no_evidence")
     assert _verdict(Policy(lone_sockets=True), **said, origin="https://evil.test") == ("reject", "cross_origin")
+
+
+def test_a_cookie_only_ever_asks_for_more() -> None:
+    """The middleware relies on it: what passes with our cookie passes without a look whether it came."""
+    sites, origins = (
+        (None, "same-origin", "cross-site", "none"),
+        (None, "https://shop.example", "null", "https://x.test"),
+    )
+    flags = [*product((False, True), repeat=4)]
+    for mode, method, site, origin, (websocket, guarded, required, exempt) in product(
+        MODES, ("GET", "POST"), sites, origins, flags
+    ):
+        said = {"method": method, "site": site, "origin": origin, "websocket": websocket}
+        marks = {"guarded": guarded, "required": required, "exempt": exempt}
+        with_cookie = _verdict(Policy(mode), **said, **marks)
+        if with_cookie[0] == "pass":
+            assert _verdict(Policy(mode), **said, **marks, has_cookie=False) == with_cookie
 
 
 def test_nothing_at_all_is_no_evidence() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from itertools import pairwise
 from typing import Any
 
@@ -66,6 +67,9 @@ async def test_several_headers_may_hold_the_token_and_only_headers_are_judged_th
     assert (await shop.visit(cookie, "POST", FORM, _header(b""), body=body)).status == 403
     assert (await shop.visit(cookie, "POST", _header(made), _header(made))).status == 403
     assert (await shop.visit(cookie, "POST", _header(made), _header(made, b"x-xsrf-token"))).status == 403
+    assert (await shop.visit(cookie, "POST", body=body)).status == 403
+    reasons = [facts["reason"] for facts in shop.heard("csrf_failed")]
+    assert reasons == ["token_wrong", "token_wrong", "malformed", "malformed", "token_missing"]
 
 
 async def test_a_token_is_never_taken_from_the_query_or_from_a_cookie() -> None:
@@ -206,6 +210,29 @@ async def test_of_a_form_that_never_comes_to_its_token_64_kib_are_read() -> None
     assert shop.heard("csrf_failed")[0]["reason"] == "token_too_late"
 
 
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 403)])
+async def test_the_token_may_end_with_the_64th_kibibyte(more: int, status: int) -> None:
+    shop, cookie, made = await _visitor()
+    ours = b"&_csrf=" + made + b"&"
+    body = b"x" * (65_536 + more - len(ours)) + ours
+    wire = await _pass(shop, _Wire([body, b"more"]), cookie, FORM)
+
+    assert wire.status == status
+
+
+async def test_a_message_may_leave_out_what_is_nothing() -> None:
+    shop, cookie, made = await _visitor()
+    wire = _Wire([])
+    wire.left = [
+        {"type": "http.request", "more_body": True},
+        {"type": "http.request", "body": b"_csrf=" + made},
+    ]
+    wire.sent = list(wire.left)
+    await _pass(shop, wire, cookie, FORM)
+
+    assert (wire.status, wire.seen) == (200, wire.sent)
+
+
 async def test_a_client_that_leaves_in_its_form_is_not_answered() -> None:
     shop, cookie, _ = await _visitor()
     wire = _Wire([b"a=1", b"b=2"])
@@ -283,19 +310,48 @@ async def test_a_predicate_may_say_what_is_exempt_guarded_and_required() -> None
     assert (await shop.visit(cookie, "POST", CROSS, path="/hooks/1")).status == 200
     assert (await shop.visit(cookie, "GET", CROSS, path="/logout")).status == 403
     assert (await shop.visit(cookie, "GET", SAME, path="/logout")).status == 200
+    assert (await shop.visit(cookie, "GET", path="/logout")).status == 403
     assert (await shop.visit(cookie, "GET", CROSS)).status == 200
     assert (await shop.visit(None, "POST")).status == 200
     assert (await shop.visit(None, "POST", path="/login")).status == 403
     assert (await shop.visit(cookie, "POST", _header(made), path="/login")).status == 200
 
 
-async def test_a_safe_request_does_not_come_to_depend_on_the_cookie() -> None:
+async def test_who_is_exempt_is_asked_where_something_would_be_refused_only() -> None:
+    asked: list[str] = []
+
+    def exempt(scope: Scope) -> bool:
+        asked.append(scope["method"])
+        return False
+
+    shop, cookie, _ = await _visitor(exempt=exempt)
+    await shop.visit(cookie, "POST", SAME)
+    await shop.visit(cookie, "GET", CROSS)
+    assert asked == []
+
+    assert (await shop.visit(cookie, "POST", CROSS)).status == 403
+    assert asked == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("method", "header"), [("GET", CROSS), ("POST", SAME), ("POST", (b"origin", b"https://shop.example"))]
+)
+async def test_what_comes_in_by_its_headers_does_not_come_to_depend_on_the_cookie(
+    method: str, header: tuple[bytes, bytes]
+) -> None:
     shop = Shop(_in)
     shop.csrf.app = lambda scope, receive, send: answer(send)
-    reply = await shop.visit(b"__Host-sid=nonsense", "GET", CROSS)
+    reply = await shop.visit(b"__Host-sid=nonsense", method, header)
 
-    assert reply.all(b"vary") == []
+    assert (reply.status, reply.all(b"vary")) == (200, [])
     assert shop.events == []
+
+
+async def test_what_comes_in_for_want_of_our_cookie_depends_on_it() -> None:
+    shop = Shop(_in)
+    shop.csrf.app = lambda scope, receive, send: answer(send)
+
+    assert (await shop.visit(None, "POST")).all(b"vary") == [b"Cookie"]
 
 
 # --- routes that are marked
@@ -359,9 +415,15 @@ def test_a_marked_route_is_found_as_the_router_finds_it(method: str, path: str, 
 
 
 def test_a_marked_route_of_fastapi_is_found_too() -> None:
+    async def marked(number: int) -> int:
+        return number
+
+    async def other(number: int) -> int:
+        return number
+
     app, router = FastAPI(), APIRouter(prefix="/api")
-    router.post("/hook/{number}")(csrf_exempt(_number))
-    router.post("/plain/{number}")(_other_number)
+    router.post("/hook/{number}")(csrf_exempt(marked))
+    router.post("/plain/{number}")(other)
     app.include_router(router)
     app.add_middleware(CSRFMiddleware)
     app.add_middleware(SessionMiddleware, store="memory://")
@@ -371,14 +433,6 @@ def test_a_marked_route_of_fastapi_is_found_too() -> None:
         assert client.post("/api/hook/7", headers=cross).json() == 7
         assert client.post("/api/plain/7", headers=cross).status_code == 403
         assert client.post("/api/plain/7", headers={"sec-fetch-site": "same-origin"}).json() == 7
-
-
-async def _number(number: int) -> int:
-    return number
-
-
-async def _other_number(number: int) -> int:
-    return number
 
 
 # --- websockets
@@ -441,17 +495,35 @@ async def test_a_server_that_cannot_answer_a_handshake_closes_it() -> None:
         {"protect_safe": ["https://shop.example/logout"]},
         {"require_token": ["*"]},
         {"header_names": "X-CSRF-Token"},
+        {"header_names": ["X-CSRF-Token", "X CSRF"]},
+        {"header_names": ["X-CSRF-T\u00f6ken"]},
+        {"header_names": [""]},
+        {"header_names": ["Cookie"]},
+        {"header_names": ["Origin"]},
         {"field": ""},
+        {"field": b"_csrf"},
+        {"body_limit": 0},
+        {"body_limit": True},
+        {"body_limit": "64 KiB"},
         {"body_timeout": "soon"},
     ],
 )
-def test_a_setting_that_is_nonsense_is_refused(setting: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(setting))):
+def test_a_setting_that_is_nonsense_is_refused_by_its_name(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"^{next(iter(setting))}\b"):
         CSRFMiddleware(Shop(_in).app, **setting)
 
 
+def test_what_is_not_set_is_as_the_documentation_says() -> None:
+    defaults = inspect.signature(CSRFMiddleware).parameters
+
+    assert (defaults["body_limit"].default, defaults["body_timeout"].default) == (65_536, 30)
+    assert CSRFMiddleware(Shop(_in).app, body_timeout="1 minute")._timeout == 60
+    assert CSRFMiddleware(Shop(_in).app, body_limit=1)._limit == 1
+
+
 async def test_without_a_session_it_says_where_it_belongs() -> None:
-    with pytest.raises(RuntimeError, match="inside of SessionMiddleware"):
+    message = "^CSRFMiddleware belongs inside of SessionMiddleware: add SessionMiddleware after it$"
+    with pytest.raises(RuntimeError, match=message):
         await call(CSRFMiddleware(Shop(_in).app), "GET")
 
 

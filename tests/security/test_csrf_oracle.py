@@ -95,7 +95,7 @@ def _request(case: Case, given: Given) -> tuple[list[tuple[bytes, bytes]], bytes
         headers.append((b"content-type", SENT_TYPES.get(case.content_type, case.content_type.encode())))
     if case.twice:
         name = case.twice.encode()
-        headers = [*(pair for pair in headers if pair[0] != name), (name, b"x"), (name, b"x")]
+        headers = [(name, b"x"), (name, b"x"), *(pair for pair in headers if pair[0] != name)]
     fields = {b"color": b"red"} | ({b"_csrf": given.good} if case.token.endswith("good_field") else {})
     return headers, _body(case.content_type, fields)
 
