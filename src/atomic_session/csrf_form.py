@@ -160,6 +160,9 @@ class _PartScanner(FormScanner):
 
     __slots__ = ("_boundary", "_delimiter", "_parts", "_searched", "_step")
 
+    _searched: int  # bytes of the buffer in which the next landmark does not begin
+    _step: Callable[[], bool]
+
     def __init__(self, field: bytes, limit: int, boundary: bytes) -> None:
         super().__init__(field, limit)
         self._boundary = b"--" + boundary
@@ -231,7 +234,7 @@ class _PartScanner(FormScanner):
 
     def _go_on(self, count: int, step: Callable[[], bool]) -> bool:
         del self._buffer[:count]
-        self._searched = 0  # bytes of the buffer in which the next landmark does not begin
+        self._searched = 0
         self._step = step
         return True
 

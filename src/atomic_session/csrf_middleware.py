@@ -118,7 +118,7 @@ class CSRFMiddleware:
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
-        if not isinstance(field, str) or not field:
+        if type(field) is not str or not field:
             raise ValueError(f"field must be a text that is not empty, not {field!r}")
         if type(body_limit) is not int or body_limit < 1:
             raise ValueError(f"body_limit must be a positive whole number of bytes, not {body_limit!r}")
@@ -187,7 +187,8 @@ class CSRFMiddleware:
                 elif place is not None:
                     repeated = repeated or found[place] is not None
                     found[place] = value
-        return _Headers(*found, repeated, tokens)
+        content_type, host, origin, site = found
+        return _Headers(content_type, host, origin, site, repeated, tokens)
 
     def _facts(self, scope: Scope, headers: _Headers, *, guarded: bool) -> RequestFacts:
         """

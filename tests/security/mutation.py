@@ -29,9 +29,6 @@ __all__ = ["Exam", "exams_of", "module_of", "mutants_of", "survivors"]
 Exam = Callable[[], object]
 """Raises, or returns False, if something is wrong."""
 
-_PATIENCE = 0.5
-"""Seconds of CPU time after which a mutant is taken for one that goes round and round."""
-
 _LONGEST_WAIT = 2.0
 """Seconds after which one is taken for one that waits for what never comes."""
 
@@ -233,12 +230,18 @@ def _run(patched: Mapping[types.ModuleType, Mapping[str, object]], test: Any, ar
             asyncio.run(asyncio.wait_for(made, _LONGEST_WAIT))
 
 
-def survivors(mutants: Sequence[tuple[str, str]], exams: Callable[[str], Sequence[Exam]]) -> list[str]:
-    """Return the names of the mutants that pass all exams of their source; what found the last one is tried first."""
+def survivors(
+    mutants: Sequence[tuple[str, str]], exams: Callable[[str], Sequence[Exam]], *, patience: float = 3
+) -> list[str]:
+    """
+    Return the names of the mutants that pass all exams of their source; what found the last one is tried first.
+
+    An exam that takes *patience* seconds of CPU time goes round and round; give it many times what it takes.
+    """
     found: list[str] = []
     order: list[int] = []
     for label, source in mutants:
-        killer = _killer(source, exams, order)
+        killer = _killer(source, exams, order, patience)
         if killer is None:
             found.append(label)
         elif killer in order:
@@ -246,7 +249,7 @@ def survivors(mutants: Sequence[tuple[str, str]], exams: Callable[[str], Sequenc
     return found
 
 
-def _killer(source: str, exams: Callable[[str], Sequence[Exam]], order: list[int]) -> int | None:
+def _killer(source: str, exams: Callable[[str], Sequence[Exam]], order: list[int], patience: float) -> int | None:
     """Return the number of the exam that *source* fails; None if it passes them all."""
     try:
         chosen = exams(source)
@@ -255,14 +258,14 @@ def _killer(source: str, exams: Callable[[str], Sequence[Exam]], order: list[int
     if not order:
         order.extend(range(len(chosen)))
     for number in list(order):
-        if not _passes(chosen[number]):
+        if not _passes(chosen[number], patience):
             return number
     return None
 
 
-def _passes(exam: Exam) -> bool:
+def _passes(exam: Exam, patience: float) -> bool:
     try:
-        with _bounded():
+        with _bounded(patience):
             return exam() is not False
     except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever broke, it was found
         return False
@@ -273,14 +276,14 @@ class _NeverEndsError(Exception):
 
 
 @contextlib.contextmanager
-def _bounded() -> Iterator[None]:
+def _bounded(patience: float) -> Iterator[None]:
     """End what is inside after some CPU time."""
 
     def stop(*_: object) -> None:
         raise _NeverEndsError
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, _PATIENCE)
+    signal.setitimer(signal.ITIMER_VIRTUAL, patience)
     try:
         yield
     finally:

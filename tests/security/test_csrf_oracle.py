@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from tests.security import oracle
@@ -113,7 +113,7 @@ def _shop(mode: str) -> Shop:
     async def enter(_session: Session) -> str:
         return "in"
 
-    marks = {mark: _marked(mark) for mark in ("require_token", "protect_safe", "exempt")}
+    marks: dict[str, Any] = {mark: _marked(mark) for mark in ("require_token", "protect_safe", "exempt")}
     return Shop(enter, mode=mode, trusted_origins=["https://pay.example"], **marks)
 
 

@@ -28,5 +28,6 @@ def _exams(source: str) -> list[Exam]:
 
 def test_no_mutant_of_the_scanner_survives_but_those_that_do_the_same() -> None:
     assert survivors([("none", SOURCE)], _exams) == ["none"]
-    assert sorted(survivors(MUTANTS, _exams)) == sorted(HARMLESS)
+    assert set(HARMLESS) <= {label for label, _ in MUTANTS}
+    assert set(survivors(MUTANTS, _exams, patience=0.5)) <= set(HARMLESS)
     assert len(MUTANTS) > 300
