@@ -29,6 +29,10 @@ class MemoryHarness:
         self._store = MemoryStore()
         return self._store
 
+    async def dump(self) -> bytes:
+        """Return every byte that is kept."""
+        return repr(self._store._records).encode()
+
     async def corrupt(self, session_id: str) -> None:
         records = self._store._records
         records[session_id] = msgspec.structs.replace(records[session_id], raw=SPOILT)
@@ -65,6 +69,10 @@ class SQLiteHarness:
         await store.open()
         self._opened.append(store)
         return store
+
+    async def dump(self) -> bytes:
+        """Return every byte that is kept, in the file and in those beside it."""
+        return b"".join(path.read_bytes() for path in sorted(self._folder.glob(f"{self.path.name}*")))
 
     async def corrupt(self, session_id: str) -> None:
         # not the `sqlite3` of Python: a second library in one process would drop the first one's locks

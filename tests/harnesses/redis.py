@@ -44,6 +44,17 @@ class RedisHarness:
                 await client.hset(key, name, SPOILT)
         await client.aclose()
 
+    async def dump(self) -> bytes:
+        """Return every byte that is kept: names, fields and values."""
+        client = self.client()
+        found = b""
+        async for key in client.scan_iter(match=f"{self.prefix}*"):
+            kind = await client.type(key)
+            rest = await client.hgetall(key) if kind == b"hash" else await client.dump(key)
+            found += repr((key, rest)).encode()
+        await client.aclose()
+        return found
+
     def client(self) -> Any:
         """Return a client of the driver, for looking behind the store."""
         if "+cluster" in self.url:

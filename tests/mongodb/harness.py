@@ -48,6 +48,10 @@ class MongoHarness:
         await store.open()
         return store
 
+    async def dump(self) -> bytes:
+        """Return every byte that is kept."""
+        return repr([document async for document in self._collection.find()]).encode()
+
     async def corrupt(self, session_id: str) -> None:
         await self._collection.update_one({"_id": session_id}, {"$set": {"data": {"$n": "not ours"}}})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,12 +11,8 @@ from tests.servers import valkey
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    outside = os.environ.get("ATOMIC_SESSION_REDIS_URL")
-    if outside:
-        yield outside
-        return
-    with valkey.server() as server:
-        yield server.url
+    with valkey.valkey_url() as found:
+        yield found
 
 
 @pytest.fixture

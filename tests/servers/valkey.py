@@ -19,7 +19,9 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-__all__ = ["Cluster", "Valkey", "cluster", "free_ports", "server"]
+__all__ = ["VARIABLE", "Cluster", "Valkey", "cluster", "free_ports", "server", "valkey_url"]
+
+VARIABLE = "ATOMIC_SESSION_REDIS_URL"
 
 _PATIENCE = 20.0
 _HIGHEST = 55_000
@@ -96,6 +98,17 @@ def server(*options: str) -> Iterator[Valkey]:
         yield valkey
     finally:
         valkey.remove()
+
+
+@contextlib.contextmanager
+def valkey_url() -> Iterator[str]:
+    """Yield the URL of a server: the outside one that the environment names, or one of our own."""
+    outside = os.environ.get(VARIABLE)
+    if outside:
+        yield outside
+        return
+    with server() as made:
+        yield made.url
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,14 +1,12 @@
-"""A site on the memory store, and the same on SQLite."""
+"""A site on the memory store, and the same on every store of the package."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from tests.session.kit import Site
-
-from atomic_session.stores.sqlite import SQLiteStore
+from tests.stores import AnyHarness
 
 
 @pytest.fixture
@@ -16,10 +14,9 @@ def site() -> Site:
     return Site()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def any_site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
+@pytest.fixture
+async def any_site(any_harness: AnyHarness) -> AsyncIterator[Site]:
     """A site on each store of the package."""
-    inner = SQLiteStore(tmp_path / "sessions.db", durability="relaxed") if request.param == "sqlite" else None
-    made = Site(inner)
+    made = Site(await any_harness.make())
     yield made
     await made.manager.close()
