@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import redis
 from redis.asyncio import Redis, RedisCluster
 
 from atomic_session.limits import DEFAULT_LIMITS
@@ -46,14 +47,11 @@ class RedisHarness:
 
     async def dump(self) -> bytes:
         """Return every byte that is kept: names, fields and values."""
-        client = self.client()
-        found = b""
-        async for key in client.scan_iter(match=f"{self.prefix}*"):
-            kind = await client.type(key)
-            rest = await client.hgetall(key) if kind == b"hash" else await client.dump(key)
-            found += repr((key, rest)).encode()
-        await client.aclose()
-        return found
+        found = []
+        with redis.Redis.from_url(self.url) as client:
+            for key in client.scan_iter(match=f"{self.prefix}*"):
+                found.append((key, client.hgetall(key) if client.type(key) == b"hash" else client.dump(key)))
+        return repr(found).encode()
 
     def client(self) -> Any:
         """Return a client of the driver, for looking behind the store."""

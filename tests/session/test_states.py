@@ -12,26 +12,30 @@ NOT_OURS = [None, b"sid=nonsense", b"other=1", b"sid=", b"sid=" + b"x" * 5_000, 
 
 
 @pytest.mark.parametrize("cookie", NOT_OURS)
-async def test_without_a_cookie_of_ours_reading_is_empty_and_takes_no_trip(site: Site, cookie: bytes | None) -> None:
-    session = await site.request(cookie)()
+async def test_without_a_cookie_of_ours_reading_is_empty_and_takes_no_trip(
+    any_site: Site, cookie: bytes | None
+) -> None:
+    session = await any_site.request(cookie)()
 
     assert session == {}
     assert session.is_new
     assert not session.gone
     assert session.cookie_header() is None
-    assert site.store.trips == 0
+    assert any_site.store.trips == 0
 
 
 @pytest.mark.parametrize("cookie", NOT_OURS)
-async def test_without_a_cookie_of_ours_writing_creates_under_a_fresh_token(site: Site, cookie: bytes | None) -> None:
-    session = site.request(cookie)
+async def test_without_a_cookie_of_ours_writing_creates_under_a_fresh_token(
+    any_site: Site, cookie: bytes | None
+) -> None:
+    session = any_site.request(cookie)
     await session.set("a", 1)
 
     kept = cookie_of(session)
     assert kept is not None
     assert kept != cookie
-    assert await site.stored(kept) == {"a": 1}
-    assert site.store.kinds == ["Create"]
+    assert await any_site.stored(kept) == {"a": 1}
+    assert any_site.store.kinds == ["Create"]
 
 
 async def test_an_unknown_token_reads_empty_and_its_cookie_is_left_alone(any_site: Site) -> None:
@@ -181,24 +185,24 @@ async def test_a_tombstone_is_forgotten_after_a_minute(any_site: Site) -> None:
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("down"), OutcomeUnknown("silent")])
-async def test_a_store_that_fails_changes_no_cookie(site: Site, error: Exception) -> None:
-    cookie = await site.visitor(a=1)
-    session = site.request(cookie)
+async def test_a_store_that_fails_changes_no_cookie(any_site: Site, error: Exception) -> None:
+    cookie = await any_site.visitor(a=1)
+    session = any_site.request(cookie)
 
-    site.store.before = failing(error)
+    any_site.store.before = failing(error)
     with pytest.raises(StoreUnavailable):  # reading has no outcome that could be unknown
         await session.load()
-    site.store.before = failing(error)
+    any_site.store.before = failing(error)
     with pytest.raises(type(error)):
         await session.set("b", 2)
     assert session.cookie_header() is None
-    site.store.before = None
-    assert await site.stored(cookie) == {"a": 1}
+    any_site.store.before = None
+    assert await any_site.stored(cookie) == {"a": 1}
 
 
-async def test_a_store_that_cannot_create_gives_no_cookie(site: Site) -> None:
-    session = site.request(None)
-    site.store.before = failing(StoreUnavailable("down"))
+async def test_a_store_that_cannot_create_gives_no_cookie(any_site: Site) -> None:
+    session = any_site.request(None)
+    any_site.store.before = failing(StoreUnavailable("down"))
 
     with pytest.raises(StoreUnavailable):
         await session.set("a", 1)
