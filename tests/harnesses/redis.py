@@ -47,11 +47,10 @@ class RedisHarness:
 
     async def dump(self) -> bytes:
         """Return every byte that is kept: names, fields and values."""
-        found = []
         with redis.Redis.from_url(self.url) as client:
-            for key in client.scan_iter(match=f"{self.prefix}*"):
-                found.append((key, client.hgetall(key) if client.type(key) == b"hash" else client.dump(key)))
-        return repr(found).encode()
+            keys = list(client.scan_iter(match=f"{self.prefix}*"))
+            kept = [client.hgetall(key) if client.type(key) == b"hash" else client.dump(key) for key in keys]
+        return repr((keys, kept)).encode()
 
     def client(self) -> Any:
         """Return a client of the driver, for looking behind the store."""

@@ -79,7 +79,7 @@ def application(store: str, *, mode: str, same_site: str = "lax") -> Starlette:
         routes=[
             Route("/", _page),
             Route("/form", _form),
-            Route("/post", _post, methods=["POST"]),
+            Route("/post", _post, methods=["POST", "DELETE"]),
             Route("/login", _login, methods=["POST"]),
             Route("/logout", _logout, methods=["POST"]),
             Route("/who", _who),
@@ -89,7 +89,8 @@ def application(store: str, *, mode: str, same_site: str = "lax") -> Starlette:
     app.add_middleware(CSRFMiddleware, mode=mode)  # type: ignore[arg-type]
     app.add_middleware(SessionMiddleware, store=store, same_site=same_site)
     # Careless on purpose: cross-origin reads are allowed, so that only our check stands in the way.
-    app.add_middleware(CORSMiddleware, allow_origin_regex=".*", allow_credentials=True, allow_headers=["*"])
+    careless = {"allow_methods": ["*"], "allow_headers": ["*"], "allow_credentials": True}
+    app.add_middleware(CORSMiddleware, allow_origin_regex=".*", **careless)  # type: ignore[arg-type]
     return app
 
 

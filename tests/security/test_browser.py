@@ -7,15 +7,24 @@ Where no browser is installed the tests say so and are skipped; with ATOMIC_SESS
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
+from jinja2 import DictLoader, Environment
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
 from tests.security.browser_site import application, certificate, serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -103,6 +112,13 @@ def sites(executable: str, tls: tuple[Path, Path]) -> Iterator[Sites]:
         yield _sites(port, "https")
 
 
+@pytest.fixture(scope="module")
+def strict(executable: str, tls: tuple[Path, Path]) -> Iterator[Sites]:
+    """The same in the mode that wants a token of everybody."""
+    with serve(application("memory://", mode="strict", same_site="none"), tls) as port:
+        yield _sites(port, "https")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def playwright(executable: str) -> AsyncIterator[Playwright]:
     async with async_playwright() as started:
@@ -182,23 +198,32 @@ async def test_a_login_that_another_site_forges_is_refused(context: BrowserConte
 
 
 @pytest.mark.parametrize(
-    ("options", "answers"),
+    ("options", "seen"),
     [
-        ({"method": "POST"}, {"blocked", 403}),  # our refusal comes without CORS headers or with them
-        ({"method": "POST", "mode": "no-cors"}, {"opaque"}),
-        ({"method": "POST", "mode": "no-cors", "headers": {"Content-Type": "text/plain"}, "body": "x"}, {"opaque"}),
-        ({"method": "POST", "headers": {"Content-Type": "application/json"}, "body": "{}"}, {"blocked", 403}),
-        ({"method": "DELETE"}, {"blocked", 403, 405}),
+        ({"method": "POST"}, 403),
+        ({"method": "POST", "headers": {"X-CSRF-Token": "token"}}, 403),
+        ({"method": "POST", "headers": {"Content-Type": "application/json"}, "body": "{}"}, 403),
+        ({"method": "DELETE"}, 403),
+        ({"method": "POST", "mode": "no-cors"}, "opaque"),
+        ({"method": "POST", "mode": "no-cors", "headers": {"Content-Type": "text/plain"}, "body": "x"}, "opaque"),
     ],
 )
+@pytest.mark.parametrize("attacker", ["foreign", "sibling"])
 async def test_a_script_of_another_site_changes_nothing(
-    context: BrowserContext, sites: Sites, options: dict[str, Any], answers: set[object]
+    context: BrowserContext, sites: Sites, options: dict[str, Any], seen: object, attacker: str
 ) -> None:
-    await _victim(context, sites)
+    """CORS lets everybody through there, so that it is our refusal that the browser gets, and we see it either way."""
+    _, made = await _victim(context, sites)
+    if "X-CSRF-Token" in options.get("headers", {}):
+        options = {**options, "headers": {"X-CSRF-Token": made}}
     page = await context.new_page()
-    await page.goto(sites.foreign)
+    await page.goto(getattr(sites, attacker))
+    async with page.expect_response(
+        lambda response: response.url == f"{sites.own}/post" and response.request.method != "OPTIONS"
+    ) as caught:
+        assert await page.evaluate(FETCH, [f"{sites.own}/post", options]) == seen
 
-    assert await page.evaluate(FETCH, [f"{sites.own}/post", options]) in answers
+    assert (await caught.value).status == 403
     assert await _who(context, sites) == {"owner": "ada", "posts": 0}
 
 
@@ -261,18 +286,34 @@ async def test_a_script_neither_sees_nor_sets_the_cookie(context: BrowserContext
     assert await context.cookies(sites.own) == before
 
 
-async def test_the_forms_of_two_tabs_both_come_in(context: BrowserContext, sites: Sites) -> None:
-    first, second = await context.new_page(), await context.new_page()
-    for tab in (first, second):  # of a visitor without a session
-        await tab.goto(f"{sites.own}/form")
-    for count, tab in enumerate((first, second), 1):
-        if count == 2:
-            await tab.goto(f"{sites.own}/form")  # the first write began a session: a token of before is dead
-        async with tab.expect_response(f"{sites.own}/post") as caught:
-            await tab.get_by_role("button").click()
-        assert (await caught.value).status == 200
+async def _send(tab: Page, site: str) -> int:
+    """Send the form that is open in *tab*, and return the status."""
+    async with tab.expect_response(f"{site}/post") as caught:
+        await tab.get_by_role("button").click()
+    return (await caught.value).status
 
-    assert (await _who(context, sites))["posts"] == 2
+
+async def test_the_forms_of_two_tabs_both_come_in(context: BrowserContext, strict: Sites) -> None:
+    await _victim(context, strict)
+    first, second = await context.new_page(), await context.new_page()
+    for tab in (first, second):
+        await tab.goto(f"{strict.own}/form")
+
+    assert [await _send(first, strict.own), await _send(second, strict.own)] == [200, 200]
+    assert await _who(context, strict) == {"owner": "ada", "posts": 2}
+
+
+async def test_the_first_write_of_a_visitor_outdates_the_other_tab_until_it_is_loaded_again(
+    context: BrowserContext, strict: Sites
+) -> None:
+    first, second = await context.new_page(), await context.new_page()
+    for tab in (first, second):
+        await tab.goto(f"{strict.own}/form")
+    assert [await _send(first, strict.own), await _send(second, strict.own)] == [200, 403]
+    await second.goto(f"{strict.own}/form")
+
+    assert await _send(second, strict.own) == 200
+    assert (await _who(context, strict))["posts"] == 2
 
 
 async def test_the_cookie_is_kept_when_the_browser_is_started_again(
@@ -301,3 +342,65 @@ async def test_over_http_in_strict_mode_forms_come_in_and_strangers_do_not(conte
         assert await _submit(page, f"{sites.own}/post", {"_csrf": made}) == 403
         assert await _who(context, sites) == {"owner": "ada", "posts": 2}
         assert [cookie["name"] for cookie in await context.cookies(sites.own)] == ["sid"]
+
+
+# --- the examples of the documentation
+
+
+def _documented(language: str) -> list[str]:
+    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def _htmx(version: int) -> str:
+    (found,) = (file for file in files("django-htmx") or () if file.name == f"htmx-{version}.min.js")
+    return Path(str(found.locate())).read_text("utf-8")
+
+
+def _documented_shop(version: int) -> Starlette:
+    """The application of docs/security.md; its cart says whether the token that came is one of this session's."""
+    (markup,) = _documented("html")
+    if version == 4:
+        markup = markup.replace("hx-headers=", "hx-headers:inherited=")
+    templates = Jinja2Templates(env=Environment(loader=DictLoader({"page.html": markup}), autoescape=True))
+
+    async def page(request: Request) -> Response:
+        return templates.TemplateResponse(request, "page.html")
+
+    async def script(request: Request) -> Response:
+        return Response(_htmx(version), media_type="text/javascript")
+
+    async def cart(request: Request) -> Response:
+        given = request.headers.get("x-csrf-token")
+        if given is None:
+            async with request.form() as form:
+                given = str(form.get("_csrf"))
+        request.scope["session"].assert_csrf(given)
+        return PlainTextResponse("taken")
+
+    app = Starlette(routes=[Route("/", page), Route("/htmx.js", script), Route("/cart", cart, methods=["POST"])])
+    names = {"app": app, "api": FastAPI(), "templates": templates}
+    for block in _documented("python"):
+        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/security.md", "exec"), names)
+    return app
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_the_examples_of_the_documentation_send_the_token(context: BrowserContext, version: int) -> None:
+    with serve(_documented_shop(version)) as port:
+        site = f"http://shop.localhost:{port}"
+        page = await context.new_page()
+        answers: list[tuple[str, int]] = []
+        page.on("response", lambda response: answers.append((response.request.method, response.status)))
+        await page.goto(site)
+        (script,) = _documented("js")
+        assert await page.evaluate(f"async () => {{ {script} return answer.status; }}") == 200
+        async with page.expect_response(f"{site}/cart") as caught:
+            await page.get_by_role("button", name="Send with htmx").click()
+        assert (await caught.value).status == 200
+        await page.goto(site)
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Send the form").click()
+        assert await page.inner_text("body") == "taken"
+
+    assert [status for method, status in answers if method == "POST"] == [200, 200, 200]

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from tests.security.kit import HOST, Reply, Shop, call, one_token
 from tests.session.kit import Site, cookie_of
-from tests.stores import AnyHarness
+from tests.stores import KINDS, AnyHarness
 
 from atomic_session import InvalidPath, InvalidValue, LimitExceeded, OperatorError, Session, SessionGone
 from atomic_session.record import Record
 from atomic_session.store import Store
+from atomic_session.testing import CASES
 from atomic_session.token import new_token
 
 ROOT = Path(__file__).parents[2]
@@ -240,6 +241,24 @@ async def test_a_thousand_visitors_with_tokens_leave_no_row(inner: Store) -> Non
     await shop.manager.close()
 
 
+async def test_unknown_cookies_leave_nothing_in_any_store(any_harness: AnyHarness) -> None:
+    site = Site(await any_harness.make())
+    before = await site.visitor(n=1)
+    tokens = [new_token() for _ in range(1_000)]
+    for number, token in enumerate(tokens):
+        session = site.request(b"sid=" + token.value.encode())
+        if number % 2:
+            assert (await session()).is_new
+        else:
+            await session.destroy()
+    kept = await any_harness.dump()
+
+    assert site.store.rows == 0
+    assert not any(token.id.encode() in kept for token in tokens)
+    assert before.partition(b"=")[2].partition(b".")[0] in kept
+    await site.manager.close()
+
+
 async def test_every_event_of_a_life_reaches_the_callback_with_the_public_id_only(inner: Store) -> None:
     async def live(session: Session) -> None:
         await session.set("n", 1)
@@ -330,6 +349,23 @@ def test_no_module_runs_data_or_guesses_randomness(path: Path) -> None:
 # --- the table itself
 
 
+EVERY_STORE = {"any_harness", "any_site", "inner"}
+"""The fixtures that stand for each store of the package in turn."""
+
+
+def _functions(folder: Path) -> dict[str, set[str]]:
+    """Return the arguments of each function that is defined below *folder*."""
+    found: dict[str, set[str]] = {}
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                arguments = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+                if path.parent.name == "security" and "site" in arguments:
+                    arguments.add("inner")  # the site of these tests is on it
+                found.setdefault(node.name, set()).update(arguments)
+    return found
+
+
 def _cited() -> list[tuple[str, str]]:
     """Return every test that the table cites, and the row that cites it."""
     rows = re.findall(r"^\| ([CV]-\d\d) .*$", (ROOT / "docs" / "security.md").read_text("utf-8"), re.MULTILINE)
@@ -338,7 +374,9 @@ def _cited() -> list[tuple[str, str]]:
     for line in text.splitlines():
         row = re.match(r"\| ([CV]-\d\d) ", line)
         if row is not None:
-            cited += [(row[1], name) for name in re.findall(r"`((?:test_)\w+)`", line)]
+            tests = line.rpartition(" | ")[2]
+            cited += [(row[1], name) for name in re.findall(r"`(\w+)`", tests)]
+            assert re.search(r"`\w+`", tests), line
     assert len(rows) == len(set(rows))
     return cited
 
@@ -351,10 +389,21 @@ def test_the_table_has_every_row() -> None:
     assert set(re.findall(r"^\| ([CV]-\d\d) ", text, re.MULTILINE)) == wanted
 
 
+def test_every_test_that_the_table_marks_runs_on_every_store() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    tests, suite = _functions(ROOT / "tests"), {case.__name__ for case in CASES}
+    marked = re.findall(r"`(\w+)`\*", text)
+    elsewhere = [name for name in marked if name not in suite and not tests.get(name, set()) & EVERY_STORE]
+
+    assert elsewhere == []
+    assert len(marked) > 40
+    assert set(KINDS) >= {"memory", "sqlite", "mongodb", "redis"}
+
+
 def test_every_test_that_the_table_cites_exists() -> None:
-    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    source += "\n".join(path.read_text("utf-8") for path in (PACKAGE / "testing").rglob("*.py"))
-    missing = [(row, name) for row, name in _cited() if f"def {name}(" not in source]
+    known = {name for name in _functions(ROOT / "tests") if name.startswith("test_")}
+    known |= {case.__name__ for case in CASES}
+    missing = [(row, name) for row, name in _cited() if name not in known]
 
     assert missing == []
     assert len(_cited()) > 60

@@ -1,0 +1,46 @@
+"""The code of docs/security.md does what the text around it says; what browsers make of it is in tests/security."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fastapi import FastAPI
+from jinja2 import Environment
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+from starlette.testclient import TestClient
+
+from atomic_session import SessionMiddleware
+
+TEXT = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+
+
+async def _enter(_request: Request) -> Response:
+    return PlainTextResponse("in")
+
+
+def test_another_site_is_refused_and_the_dependency_wants_its_token() -> None:
+    app, api = Starlette(routes=[Route("/", _enter, methods=["POST"])]), FastAPI()
+    names = {"app": app, "api": api, "templates": Jinja2Templates(env=Environment(autoescape=True))}
+    for block in BLOCKS:
+        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/security.md", "exec"), names)
+
+    @api.get("/page")
+    async def page(request: Request) -> str:
+        return str(request.scope["session"].create_csrf("transfer"))
+
+    api.add_middleware(SessionMiddleware, store="memory://")
+    with TestClient(app) as client:
+        assert client.post("/", headers={"Sec-Fetch-Site": "same-origin"}).text == "in"
+        assert client.post("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    with TestClient(api) as client:
+        header = {"X-CSRF-Token": client.get("/page").json()}
+
+        assert client.post("/transfer?amount=5", headers=header).json() == 5
+        assert client.post("/transfer?amount=5").status_code == 403
+    assert len(BLOCKS) == 3
