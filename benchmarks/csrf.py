@@ -9,6 +9,7 @@ from itsdangerous import TimestampSigner, URLSafeSerializer
 from starlette_csrf import CSRFMiddleware as DoubleSubmitMiddleware
 
 from atomic_session import CSRFMiddleware, SessionManager, SessionMiddleware
+from atomic_session.cookies import CookieCodec, CookieSettings
 from atomic_session.csrf import is_csrf, make_csrf
 from atomic_session.stores.sqlite import SQLiteStore
 from atomic_session.token import new_token
@@ -44,6 +45,9 @@ async def measure(options: Options) -> Figure:
         figure.add(figure[f"{name}: protected session"].minus(figure[f"{name}: session"], ours))
         figure.add(figure[f"{name}: starlette-csrf"].minus(figure[f"{name}: bare application"], theirs))
         figure.compare(f"{name}: ours / starlette-csrf", ours, theirs, Target("at most", bound))
+    strict, theirs = f"{_POST}: our token for all adds", f"{_POST}: starlette-csrf adds"
+    figure.add(figure[f"{_POST}: strict session"].minus(figure[f"{_POST}: session"], strict))
+    figure.compare(f"{_POST}: a token for all / starlette-csrf", strict, theirs)
     return figure
 
 
@@ -71,6 +75,7 @@ def _around(name: str, method: str, headers: Headers, store: CountingStore, time
     cookie = f"{cookie_of(headers)}; csrftoken={text}".encode()
     request = [pair for pair in headers if pair[0] != b"cookie"]
     request += [(b"cookie", cookie), (b"x-csrftoken", text.encode()), _ORIGIN, _SAME]
+    request += [(b"x-csrf-token", _token_for(headers))]
     manager = SessionManager(store)
     apps: dict[str, App] = {
         "bare application": application,
@@ -78,7 +83,17 @@ def _around(name: str, method: str, headers: Headers, store: CountingStore, time
         "session": SessionMiddleware(application, manager=manager),
         "protected session": SessionMiddleware(CSRFMiddleware(application), manager=manager),
     }
+    if method == "POST":
+        apps["strict session"] = SessionMiddleware(CSRFMiddleware(application, mode="strict"), manager=manager)
     return [Case(f"{name}: {each}", "us", partial(_run, app, method, request, times)) for each, app in apps.items()]
+
+
+def _token_for(headers: Headers) -> bytes:
+    """Return a CSRF token for the session of *headers*."""
+    held = CookieCodec(CookieSettings()).read(headers, secure=False).token
+    if held is None:
+        raise RuntimeError("the session has no cookie")
+    return make_csrf(held).encode()
 
 
 async def _run(app: App, method: str, headers: Headers, times: int) -> float:

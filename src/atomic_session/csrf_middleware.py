@@ -44,7 +44,7 @@ _FORBIDDEN = 403
 _ONCE = (b"content-type", b"host", b"origin", b"sec-fetch-site")
 """The headers that decide, which come once or not at all; in the order of `_Headers`."""
 
-_TOKEN = len(_ONCE)
+_PROOF = len(_ONCE)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -182,7 +182,7 @@ class CSRFMiddleware:
         for name, value in scope["headers"]:
             if len(name) in self._lengths:
                 place = self._places.get(name.lower())
-                if place == _TOKEN:
+                if place == _PROOF:
                     tokens.append(value)
                 elif place is not None:
                     repeated = repeated or found[place] is not None
@@ -321,7 +321,7 @@ def _places(header_names: Iterable[str]) -> dict[bytes, int]:
     for name in names:
         if _HEADER_NAME.fullmatch(name) is None or name.lower().encode() in (*_ONCE, b"cookie"):
             raise ValueError(f"header_names: no token can be in a header called {name!r}")
-    return {name.lower().encode(): _TOKEN for name in names} | {name: place for place, name in enumerate(_ONCE)}
+    return {name.lower().encode(): _PROOF for name in names} | {name: place for place, name in enumerate(_ONCE)}
 
 
 def _texts(setting: str, given: Iterable[str]) -> tuple[str, ...]:
