@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import logging
 import re
 import unicodedata
 from collections.abc import Callable
@@ -71,7 +72,10 @@ async def test_what_is_listed_opens_nothing(site: Site) -> None:
     await site.manager.close()
 
 
-async def test_no_byte_of_a_secret_is_in_what_the_store_keeps(any_harness: AnyHarness) -> None:
+async def test_no_byte_of_a_secret_is_in_what_the_store_keeps_or_its_driver_logs(
+    any_harness: AnyHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     site = Site(await any_harness.make())
     session = site.request()
     made = session.create_csrf()
@@ -84,12 +88,14 @@ async def test_no_byte_of_a_secret_is_in_what_the_store_keeps(any_harness: AnyHa
     secret = cookie.partition(b".")[2]
     kept = await any_harness.dump()
     asked = repr(site.store.commands).encode()
+    logged = "\n".join(repr(vars(record)) for record in caplog.records).encode()
 
     assert str(session.id).encode() in kept
     assert str(session.id).encode() in asked
     for place in range(len(secret) - 12):
-        assert secret[place : place + 12] not in kept + asked
-    assert made.encode() not in kept + asked
+        assert secret[place : place + 12] not in kept + asked + logged
+    assert made.encode() not in kept + asked + logged
+    assert b"session_created" in logged
 
 
 # --- data that looks like something else
