@@ -13,7 +13,8 @@ from typing import TypeAlias
 import msgspec
 
 from .clock import Instant
-from .errors import AtomicSessionError, InvalidValue
+from .errors import AtomicSessionError, CorruptRecord, InvalidValue
+from .fields import decode_fields
 from .operators import Update as Operators
 from .record import Lifetimes, Record
 from .values import MISSING, Missing, Value
@@ -164,8 +165,9 @@ class Answer(msgspec.Struct, frozen=True):
         record: the record as it is now, where the session is live.
         data: all data where *whole*, else the fields that the update touched and that are
             present now; None when the command brings none back.  It is the receiver's own.
-        whole: whether *data* is all of it.
-        raw: the text of *data*, where that is all of it and the store has it at hand.
+        whole: whether *data*, or *raw*, is all of it.
+        raw: the text of all data, where the store has it at hand.  An update may leave it at that, with no *data*:
+            who never looks at it need not pay for decoding it, and who does asks for the answer `opened`.
         taken: the value that a `Take` removed, MISSING where there was none.
         renewed: the deadline moved so far that the cookie is to be sent again.
         error: why the command was REFUSED.
@@ -179,3 +181,17 @@ class Answer(msgspec.Struct, frozen=True):
     taken: Value | Missing = MISSING
     renewed: bool = False
     error: AtomicSessionError | None = None
+
+    def opened(self) -> Answer:
+        """
+        Return the same answer with its data, where it is text so far.
+
+        Raises:
+            CorruptRecord: the text is not ours.
+        """
+        if self.raw is None or self.data is not None:
+            return self
+        try:
+            return msgspec.structs.replace(self, data=decode_fields(self.raw))
+        except ValueError as error:
+            raise CorruptRecord("" if self.record is None else self.record.id, str(error)) from error

@@ -49,10 +49,9 @@ class Exchange:
         tracker = self.tracker
         if tracker.loaded:
             return True
-        arrived = self._arrived
-        if arrived is not None and arrived.data is not None:
-            tracker.reset(view, arrived.data, arrived.raw)
-            self._arrived = None
+        if self._arrived is not None:
+            answer, self._arrived = self.link.opened(self._arrived), None
+            tracker.reset(view, answer.data or {}, answer.raw)
         elif self.link.token is None:
             tracker.reset(view, {})
         return tracker.loaded
@@ -171,16 +170,17 @@ class Exchange:
 
     def _take_over(self, view: dict[str, Any], answer: Answer, names: frozenset[str] | None) -> None:
         """Bring *view* up to date with the fields *names* (None: all) of an answer that has data."""
-        if answer.data is None:
+        if answer.data is None and answer.raw is None:
             return
         self._rev = None if answer.record is None else answer.record.rev
         arrived = self._arrived
         if self.tracker.loaded:
-            self.tracker.absorb(view, None if answer.whole else names, answer.data, answer.raw)
-        elif answer.whole or arrived is None or arrived.data is None or names is None:
+            answer = self.link.opened(answer)
+            self.tracker.absorb(view, None if answer.whole else names, answer.data or {}, answer.raw)
+        elif answer.whole or arrived is None or names is None:
             self._arrived = answer
         else:
-            self._arrived = _merged(arrived.data, names, answer)
+            self._arrived = _merged(self.link.opened(arrived), names, answer)
 
     async def _update_with_delta(self, view: dict[str, Any], update: Update) -> Answer:
         parcel = self.tracker.pack(view)
@@ -290,8 +290,10 @@ class Exchange:
         self._take_over(view, answer, None)
 
 
-def _merged(data: dict[str, Value], names: frozenset[str], answer: Answer) -> Answer:
-    """Return an answer with all of *data*, in which the fields *names* are as *answer* has them."""
-    news = answer.data or {}
-    kept = {name: value for name, value in data.items() if name not in names}
-    return Answer(answer.outcome, answer.record, {**kept, **news}, whole=True)
+def _merged(arrived: Answer, names: frozenset[str], answer: Answer) -> Answer:
+    """Return an answer with all that has *arrived*, in which the fields *names* are as *answer* has them."""
+    data = dict(arrived.data or {})
+    for name in names:
+        data.pop(name, None)
+    data.update(answer.data or {})
+    return Answer(answer.outcome, answer.record, data, whole=True)

@@ -132,15 +132,15 @@ def _update(command: commands.Update, stored: Stored, limits: Limits) -> Step:
     try:
         applied = operators.apply(before, command.update, limits)
         if applied is None:
-            data = before if known else decode_fields(stored.raw)
-            return stored, Answer(Outcome.UNMET, stored.record, data, whole=not known)
+            found = (before, False, None) if known else (None, True, stored.raw)
+            return stored, Answer(Outcome.UNMET, stored.record, *found)
         raw = replace(texts, applied.data if names is None else names, applied.data, limits)
     except (OperatorError, LimitExceeded) as error:
         return stored, Answer(Outcome.REFUSED, stored.record, error=error)
     record, due = renewed(stored.record, command.now, command.lifetimes)
     record = msgspec.structs.replace(record, rev=record.rev + 1)
     whole = names is None or not known
-    data = applied.data if names is None or known else decode_fields(raw)
+    data = applied.data if names is None or known else None
     return Stored(record, raw), Answer(Outcome.DONE, record, data, whole, raw if whole else None, applied.taken, due)
 
 

@@ -158,6 +158,14 @@ class Link:
             self._note(answer)
         return answer
 
+    def opened(self, answer: Answer) -> Answer:
+        """Return *answer* with its data, which may be text so far."""
+        try:
+            return answer.opened()
+        except CorruptRecord:
+            emit("corrupt_record", self.id)
+            raise
+
     async def load(self) -> Answer:
         answer = await self._submit(self._loading())
         self.stale = False

@@ -129,8 +129,9 @@ async def test_each_command_gets_its_own_answer() -> None:
     answers = await asyncio.gather(*map(dispatcher.submit, commands))
 
     for number, answer in enumerate(answers):
-        assert answer.data is not None
-        assert answer.data["log"] == list(range(number % 3, number + 1, 3))
+        data = answer.opened().data
+        assert data is not None
+        assert data["log"] == list(range(number % 3, number + 1, 3))
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -180,7 +181,7 @@ async def test_a_session_is_never_in_two_lanes() -> None:
     assert [[command.id for command in batch] for batch in store.under_way] == [[second.id], [first.id, first.id]]
     barrier.lift()
     answers = await asyncio.gather(*asked)
-    assert answers[3].data == {"n": 0, "log": [1, 2, 3]}
+    assert answers[3].opened().data == {"n": 0, "log": [1, 2, 3]}
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -432,8 +433,9 @@ def test_one_event_loop_may_follow_another() -> None:
 
     for number in range(1, 4):
         answers = asyncio.run(go())
-        assert answers[-1].data is not None
-        assert answers[-1].data["n"] == 5 * number
+        data = answers[-1].opened().data
+        assert data is not None
+        assert data["n"] == 5 * number
     assert store.opened == 1
 
 

@@ -188,10 +188,11 @@ class AnswersTooLittle(Broken):
     """Brings the touched fields, whether the caller knows the others or not."""
 
     def _after(self, command: Command, answer: Answer, kept: Stored, rows: Rows) -> Answer:
-        if type(command) is not Update or answer.data is None or command.update.fields is None:
+        found = answer.opened().data
+        if type(command) is not Update or found is None or command.update.fields is None:
             return answer
-        data = {name: answer.data[name] for name in command.update.fields if name in answer.data}
-        return msgspec.structs.replace(answer, data=data, whole=False)
+        data = {name: found[name] for name in command.update.fields if name in found}
+        return msgspec.structs.replace(answer, data=data, raw=None, whole=False)
 
 
 class GivesStaleText(Broken):
@@ -227,7 +228,7 @@ class SharesItsAnswers(Broken):
     def _after(self, command: Command, answer: Answer, kept: Stored, rows: Rows) -> Answer:
         if not answer.whole:
             return answer
-        return msgspec.structs.replace(answer, data=self._decoded.setdefault(row(kept), answer.data))
+        return msgspec.structs.replace(answer, data=self._decoded.setdefault(row(kept), answer.opened().data))
 
 
 class CountsOwnersEarly(Broken):

@@ -47,7 +47,8 @@ def check_outcomes(answers: Sequence[Answer], expected: Sequence[Outcome], what:
 
 
 def check_sound(answer: Answer) -> Answer:
-    """Fail where an answer contradicts itself; return it."""
+    """Fail where an answer contradicts itself; return it with its data."""
+    answer = answer.opened()
     what = f"an answer {answer.outcome.name}"
     check((answer.error is not None) == (answer.outcome is Outcome.REFUSED), f"{what} has the error {answer.error!r}")
     check(answer.data is not None or not answer.whole, f"{what} has all data, and none")
