@@ -5,10 +5,7 @@ What comes out is an update document, and the conditions under which it means ex
 means.  Where they do not hold nothing happens; the store then reads, applies, and replaces.  So a
 condition may be too strict, and never too lax.
 
-Stricter than MongoDB, or otherwise than it: Decimals are no numbers to `inc`, `mul`, `min` and `max`;
-`min` and `max` compare within one kind; a result that is not finite is refused; nothing is moved out
-of, or removed from, what is no container; dicts are equal in any order of names; lists are padded
-with 1,000 None at most; what would pass the limits of size is refused.
+Where that is stricter than MongoDB, or otherwise, is listed in `docs/mongodb.md`, each case with its test.
 """
 
 from __future__ import annotations

@@ -247,26 +247,30 @@ def _from_binary(value: Binary) -> Decimal:
 
 
 def _from_dict(value: Document) -> dict[str, Value]:
-    return {name if name.isidentifier() else decode_name(name): from_bson(item) for name, item in value.items()}
+    return {
+        name if name.isidentifier() else decode_name(name): item if type(item) in _PLAIN else from_bson(item)
+        for name, item in value.items()
+    }
+
+
+def _from_list(value: list[Any]) -> list[Value]:
+    return [item if type(item) in _PLAIN else from_bson(item) for item in value]
 
 
 def _as_it_is(value: Any) -> Any:
     return value
 
 
+_PLAIN: frozenset[type] = frozenset({str, int, bool, type(None), bytes, datetime, UUID, ObjectId})
+"""What is read as it is: containers are full of it, so that they do not ask for each."""
+
+
 _READERS: dict[type, Callable[[Any], Value]] = {
-    str: _as_it_is,
-    int: _as_it_is,
+    **dict.fromkeys(_PLAIN, _as_it_is),
     Int64: int,
     dict: _from_dict,
-    list: lambda value: [from_bson(item) for item in value],
-    bool: _as_it_is,
-    type(None): _as_it_is,
+    list: _from_list,
     float: lambda value: value + 0.0,  # zero has no sign
-    bytes: _as_it_is,
-    datetime: _as_it_is,
-    UUID: _as_it_is,
-    ObjectId: _as_it_is,
     Decimal128: lambda value: value.to_decimal(),
     Binary: _from_binary,
 }
