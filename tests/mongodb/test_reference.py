@@ -45,7 +45,11 @@ async def bare(url: str) -> AsyncIterator[Bare]:
 
 
 def _drawn() -> st.SearchStrategy[Drawn]:
-    return strategies.data().flatmap(lambda data: st.tuples(st.just(data), strategies.updates(data)))
+    def with_update(data: dict[str, Value]) -> st.SearchStrategy[Drawn]:
+        alone = strategies.operators(data).map(lambda operator: Update((operator,)))
+        return st.tuples(st.just(data), st.one_of(alone, strategies.updates(data)))
+
+    return strategies.data().flatmap(with_update)
 
 
 def _meaning(data: dict[str, Value], update: Update) -> tuple[Value, str]:
@@ -93,8 +97,8 @@ async def test_what_the_server_does_under_our_conditions_is_what_apply_says(bare
             meaning, cause = _meaning(data, update)
             assert same(found, meaning), f"{update} on {data!r}: the server leaves {found!r}, not {meaning!r} ({cause})"
 
-    await holds(law, _drawn(), examples=300)
-    assert seen[DONE] > seen[MISSED] + seen["slow"]
+    await holds(law, _drawn(), examples=500)
+    assert 5 * seen[DONE] > seen.total()
     assert seen[REFUSED] > 0
 
 
@@ -114,5 +118,5 @@ async def test_what_the_server_does_alone_is_what_apply_says_but_for_the_documen
             assert meaning == REFUSED, f"{update} on {data!r}: the server leaves {found!r}, not {meaning!r}"
             assert any(reason in cause for reason in STRICTER), cause
 
-    await holds(law, _drawn(), examples=300)
-    assert agreed[True] > 5 * agreed[False]
+    await holds(law, _drawn(), examples=500)
+    assert agreed[True] > 2 * agreed[False]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import bson
@@ -104,7 +105,10 @@ _TEXT_OVER_BSON = 3
 """Our text of a value is never longer than three times its BSON."""
 
 _SHRINKING = ("$unset", "$pop", "$pull", "$pullAll", "$rename")
-_DIGITS = 32
+_SHORT = frozenset({int, float, bool, type(None), datetime})
+_DIGITS = 40
+"""No text of a short value is longer."""
+_AROUND_A_NAME = len('{"~s":},')
 _PADDING = len("null,")
 
 
@@ -125,14 +129,29 @@ def compile_update(update: Update, limits: Limits) -> Compiled | None:
 
 
 def _growth(words: dict[str, Document]) -> int:
-    growing = {verb: paths for verb, paths in words.items() if verb not in _SHRINKING}
-    if not growing:
-        return 0
-    growth = _TEXT_OVER_BSON * len(bson.encode(growing, codec_options=OPTIONS))
-    for paths in growing.values():
-        for path in paths:
-            growth += _DIGITS + sum(_PADDING * int(name) for name in path.split(".") if name.isdecimal())
+    growth = 0
+    for verb, paths in words.items():
+        if verb not in _SHRINKING:
+            for path, operand in paths.items():
+                growth += _growth_of(path) + _text_of(operand)
     return growth
+
+
+@lru_cache(maxsize=4096)
+def _growth_of(path: str) -> int:
+    """Return how many bytes the names of *path*, the padding on its way, and a short value take at most."""
+    names = path.split(".")
+    padding = sum(_PADDING * int(name) for name in names if name.isdecimal())
+    return _DIGITS + _TEXT_OVER_BSON * len(path.encode()) + _AROUND_A_NAME * len(names) + padding
+
+
+def _text_of(operand: Any) -> int:
+    kind = type(operand)
+    if kind in _SHORT:
+        return 0
+    if kind is str:
+        return _TEXT_OVER_BSON * len(operand.encode())
+    return _TEXT_OVER_BSON * len(bson.encode({"": operand}, codec_options=OPTIONS))
 
 
 def _guard(guard: When, conditions: list[Document]) -> bool:

@@ -196,8 +196,12 @@ def fields_of(record: Record) -> Document:
 
 def sweep_at(deadline: Instant) -> datetime:
     """Return when the server may remove what ends at *deadline*: with slack, and seldom another instant."""
-    instant = min((deadline // _HOUR + 2) * _HOUR, _LAST_INSTANT)
-    return _EPOCH + timedelta(milliseconds=instant)
+    return _hour(deadline // _HOUR + 2)
+
+
+@lru_cache(maxsize=64)
+def _hour(number: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=min(number * _HOUR, _LAST_INSTANT))
 
 
 def _record(document: Document, get: Callable[..., Any]) -> Record:

@@ -152,9 +152,10 @@ def tombstone(now: Instant) -> Document:
 
 
 def _fresh(session_id: str, digest: bytes | None, now: Instant) -> Document:
+    """Name a document that is live for sure: for a token in its grace that takes a look."""
     where: Document = {"_id": session_id, "fresh_until": {"$gt": now}}
     if digest is not None:
-        where["$or"] = [{"digest": digest}, {"previous_digest": digest, "grace_until": {"$gt": now}}]
+        where["digest"] = digest
     return where
 
 
@@ -166,15 +167,14 @@ def _state_update(command: commands.Update, limits: Limits) -> Statement | None:
     where = _fresh(command.id, command.digest, now)
     if compiled.conditions:
         where["$and"] = compiled.conditions
-    increments = {"rev": 1, "version": 1}
-    if compiled.growth:
-        where["weight"] = {"$lte": min(limits.field, limits.record) - compiled.growth}
-        increments["weight"] = compiled.growth
     update = compiled.update
     _add(update, "$set", last_used=now, idle=idle)
-    _add(update, "$inc", **increments)
+    _add(update, "$inc", rev=1, version=1)
     _add(update, "$min", fresh_until=now + idle)
     _add(update, "$max", sweep_at=sweep_at(now + idle))
+    if compiled.growth:
+        where["weight"] = {"$lte": min(limits.field, limits.record) - compiled.growth}
+        _add(update, "$inc", weight=compiled.growth)
     return Statement(where, update, takes=command.update.take is not None)
 
 
@@ -208,8 +208,7 @@ def _state_rotate(command: commands.Rotate) -> Statement | None:
         "previous_until": now + max(MEMORY, command.grace),
         "grace_until": now + command.grace,
     }
-    # A token in its grace rotates no more, so that only the current digest is asked for.
-    where: Document = {"_id": command.id, "digest": command.digest, "fresh_until": {"$gt": now}, "max_age": None}
+    where = {**_fresh(command.id, command.digest, now), "max_age": None}
     update: Document = {"$set": changes, "$inc": {"version": 1}}
     absolute = None if command.login is None else lifetimes.absolute_deadline(now)
     if command.login is None:
@@ -249,4 +248,4 @@ def _stored(command: Command, document: Document) -> Stored:
 
 
 def _add(update: Document, verb: str, **fields: Any) -> None:
-    update[verb] = {**update.get(verb, {}), **fields}
+    update.setdefault(verb, {}).update(fields)
