@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from pymongo import AsyncMongoClient
-from tests.mongodb.harness import MongoHarness, fresh_url
+from tests.mongodb.harness import MongoHarness, forget, fresh_url
 from tests.servers.mongodb import mongodb_url
 
 from atomic_session.stores.mongodb import MongoStore
@@ -19,13 +18,11 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-async def url(server: str) -> AsyncIterator[str]:
+def url(server: str) -> Iterator[str]:
     """The URL of a database that is empty, and gone afterwards."""
     own = fresh_url(server)
     yield own
-    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(own)
-    await client.drop_database(client.get_default_database().name)
-    await client.close()
+    forget(own)
 
 
 @pytest.fixture

@@ -6,20 +6,30 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
 from atomic_session.limits import DEFAULT_LIMITS, Limits
 from atomic_session.stores.mongodb import MongoStore
 
-__all__ = ["MongoHarness", "fresh_url"]
+__all__ = ["MongoHarness", "forget", "fresh_url"]
 
 _PATIENCE = 60.0
 
 
 def fresh_url(url: str) -> str:
-    """Return *url* with the name of a database that nobody has used."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/test_{uuid.uuid4().hex}"))
+    """Return *url* with the name of a database that nobody has used; who the user is stays a matter of the old one."""
+    parts = urlsplit(url)
+    query = parts.query
+    if parts.username and "authsource=" not in query.lower():
+        query = f"{query}&authSource={parts.path.strip('/') or 'admin'}".strip("&")
+    return urlunsplit(parts._replace(path=f"/test_{uuid.uuid4().hex}", query=query))
+
+
+def forget(url: str) -> None:
+    """Remove the database that *url* names: an outside server is left as it was."""
+    with MongoClient[dict[str, Any]](url) as client:
+        client.drop_database(client.get_default_database().name)
 
 
 class MongoHarness:
