@@ -16,6 +16,7 @@ import pytest
 
 # A long time between load and change, so that fifty requests overlap on a slow machine too.
 OPTIONS = ["--wait", "250"]
+STORES = ("sqlite", "mongodb")
 TIMES = 50
 PEERS = ["cookie", "whole"]
 LANES = [*PEERS, "ours"]
@@ -206,11 +207,11 @@ async def test_the_page_and_all_that_it_names_come_from_this_server(address: str
     assert len(named) >= 2
 
 
-async def test_the_page_shows_the_handlers_as_they_are_written(address: str) -> None:
+async def test_the_page_shows_the_handlers_as_they_are_written(address: str, engine: str) -> None:
     async with _client(address) as client:
         about = (await client.get("/about")).json()
 
-    assert (about["store"], about["wait"]) == ("sqlite", 250)
+    assert (about["store"], about["wait"]) == (engine, 250)
     for handlers in about["code"].values():
         assert sorted(handlers) == sorted(LANES)
     assert "await session.inc(" in about["code"]["count"]["ours"]
