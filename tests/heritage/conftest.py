@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.heritage.browser import Browser
-from tests.mongodb.harness import fresh_url
+from tests.mongodb.harness import forget, fresh_url
 from tests.servers.mongodb import mongodb_url
 from tests.session.kit import Clock, SpyStore
 
@@ -21,6 +21,13 @@ def server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def url(server: str) -> Iterator[str]:
+    own = fresh_url(server)
+    yield own
+    forget(own)
+
+
 @pytest.fixture(params=["memory", "sqlite", "mongodb"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SpyStore]:
     urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/sessions.db"}
@@ -28,6 +35,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     spy = SpyStore(open_url(url, timeout=20))
     yield spy
     await spy.close()
+    if request.param == "mongodb":
+        forget(url)
 
 
 @pytest.fixture

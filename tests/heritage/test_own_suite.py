@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.heritage.browser import Browser
 
 from atomic_session import Session
@@ -53,13 +52,10 @@ async def test_regenerating_changes_the_id(browser: Browser) -> None:
 
 
 async def test_a_csrf_token_of_the_session_is_accepted(browser: Browser) -> None:
-    if not hasattr(Session, "create_csrf"):
-        pytest.skip("CSRF tokens are not there yet")
-
     async def work(session: Session) -> None:
         await session.set("a", 1)
-        token = session.create_csrf()  # type: ignore[attr-defined,unused-ignore]
-        session.assert_csrf(token)  # type: ignore[attr-defined,unused-ignore]
+        token = session.create_csrf()
+        session.assert_csrf(token)
 
     await browser.get(work)
 
