@@ -54,8 +54,8 @@ class MongoStore:
         limits: what one session may hold.
     """
 
-    lanes = 2
-    batch_size = 48
+    lanes = 3
+    batch_size = 32
 
     def __init__(self, place: str | Place, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS) -> None:
         self._timeout = timeout
@@ -95,13 +95,14 @@ class MongoStore:
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
         collection = await self._ready()
         trips = Trips(collection, self._limits)
-        if len(commands) == 1 and not is_limited(commands[0]):
+        limited = {place for place, command in enumerate(commands) if is_limited(command)}
+        if len(commands) == 1 and not limited:
             return (await trips.alone(commands[0]),)
 
         async def log_in(command: Command) -> Answer:
             return await owners.log_in(collection, trips, command, self._timeout)
 
-        return await trips.carry_out(commands, lambda command: log_in if is_limited(command) else None)
+        return await trips.carry_out(commands, limited, log_in)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         collection = await self._ready()

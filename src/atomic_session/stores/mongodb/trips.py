@@ -26,7 +26,7 @@ __all__ = ["Collection", "Trips"]
 
 Collection: TypeAlias = AsyncCollection[Document]
 
-Apart: TypeAlias = Callable[[Command], Callable[[Command], Awaitable[Answer]] | None]
+Way: TypeAlias = Callable[[Command], Awaitable[Answer]]
 
 _EXISTS = Answer(Outcome.EXISTS)
 _NEVER = {"_id": 0}
@@ -53,18 +53,16 @@ class Trips:
         self._limits = limits
         self._written = False
 
-    async def carry_out(self, commands: Sequence[Command], apart: Apart) -> list[Answer]:
-        """Carry out *commands*, those of one session one after the other; *apart* is how each of some is done."""
+    async def carry_out(self, commands: Sequence[Command], apart: set[int], way: Way) -> list[Answer]:
+        """Carry out *commands*, those of one session one after the other; those whose places are *apart* by a *way*."""
         answers: dict[int, Answer] = {}
         try:
             for wave in _waves(commands):
-                together = [place for place in wave if apart(commands[place]) is None]
-                for place in wave:
-                    way = apart(commands[place])
-                    if way is not None:
-                        answers[place] = await way(commands[place])
+                together = [place for place in wave if place not in apart] if apart else wave
+                for place in apart.intersection(wave):
+                    answers[place] = await way(commands[place])
                 found = await self._together([commands[place] for place in together])
-                answers |= zip(together, found, strict=True)
+                answers.update(zip(together, found, strict=True))
         except (StoreUnavailable, CorruptRecord) as error:
             if self._written:
                 raise OutcomeUnknown(str(error)) from error
