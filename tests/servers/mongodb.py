@@ -14,16 +14,17 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-__all__ = ["VARIABLE", "Node", "ReplicaSet", "mongodb_url", "replica_set"]
+__all__ = ["VARIABLE", "Node", "ReplicaSet", "mongodb_url", "replica_set", "standalone"]
 
 VARIABLE = "ATOMIC_SESSION_MONGODB_URL"
 
@@ -35,9 +36,10 @@ _SET = "atomic"
 class Node:
     """One mongod, which can be killed, frozen, thawed and started again."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, options: Sequence[str] = ("--replSet", _SET)) -> None:
         self.port = port
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,7 +50,7 @@ class Node:
         self._folder.mkdir(parents=True, exist_ok=True)
         log = self._folder / "log"
         command = [str(_binary()), "--dbpath", str(self._folder), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
-        command += ["--replSet", _SET, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "50"]
+        command += [*self._options, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "50"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         with log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
@@ -154,6 +156,20 @@ def replica_set(size: int) -> Iterator[ReplicaSet]:
         yield nodes
     finally:
         nodes.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def standalone(user: str, password: str) -> Iterator[str]:
+    """Run a server that is no replica set and lets *user* in, nobody else; yield its URL, which names no database."""
+    folder = Path(tempfile.mkdtemp(prefix="atomic-session-mongodb-"))
+    node = Node(folder, _free_ports(1)[0], ("--auth",))
+    try:
+        node.start()
+        node.command("createUser", user, pwd=password, roles=["root"])
+        yield f"mongodb://{quote_plus(user)}:{quote_plus(password)}@{node.address}/"
+    finally:
+        node.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
