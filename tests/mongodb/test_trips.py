@@ -153,6 +153,15 @@ async def test_a_renewal_that_is_due_is_read_first_and_the_next_update_is_not(st
     assert log.take() == ["findAndModify"]
 
 
+async def test_a_token_in_its_grace_is_looked_at_first(store: MongoStore, log: Log) -> None:
+    old = await started(store, DATA)
+    await ask(store, old.rotate(old.renewed(), grace=HOUR))
+    log.take()
+    for command in (old.update(Inc.of("n", 1)), old.touch(), old.destroy()):
+        assert (await ask(store, command)).outcome is Outcome.DONE
+        assert log.take() == ["findAndModify", "find", "findAndModify"]
+
+
 async def test_what_waits_together_is_one_bulk_and_one_find(store: MongoStore, log: Log) -> None:
     holders = [await started(store, DATA) for _ in range(20)]
     log.take()
@@ -225,8 +234,10 @@ async def test_every_command_names_its_one_document_by_the_shard_key(store: Mong
     ):
         await ask(store, command)
     await store.execute([holder.update(Set.of("x", 1)) for holder in holders])
-    assert _keys(log.sent)
-    assert all(isinstance(key, str) for key in _keys(log.sent))
+    await store.execute([holder.update(Take.of("x"), now=NOW + 2 * HOUR) for holder in holders])
+    names = {next(iter(command)) for command in log.sent}
+    assert names == {"insert", "find", "findAndModify", "update"}
+    assert set(_keys(log.sent)) == {holder.id for holder in holders}
 
 
 def _keys(sent: Sequence[dict[str, Any]]) -> list[Any]:
