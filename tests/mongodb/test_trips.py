@@ -170,7 +170,9 @@ async def test_what_waits_together_is_one_bulk_and_one_find(store: MongoStore, l
     assert [answer.data for answer in answers] == [{"n": 2}] * 20
 
 
-async def test_each_command_of_a_batch_is_told_its_own_outcome(store: MongoStore, log: Log) -> None:
+async def test_each_command_of_a_batch_is_told_its_own_outcome_and_only_a_creation_creates(
+    store: MongoStore, url: str
+) -> None:
     live = [await started(store, DATA) for _ in range(6)]
     dead, rotated = await started(store, DATA), await started(store, DATA)
     await ask(store, dead.destroy())
@@ -195,6 +197,8 @@ async def test_each_command_of_a_batch_is_told_its_own_outcome(store: MongoStore
     assert [answer.outcome for answer in answers] == [outcome for _, outcome in batch]
     assert answers[9].taken == 1
     assert answers[11].data == {**DATA, "n": 3}
+    async with AsyncMongoClient[dict[str, Any]](url) as client:
+        assert await client.get_default_database()["sessions"].count_documents({}) == 8 + 1
 
 
 async def test_no_outcome_is_guessed_where_many_processes_write_the_same_sessions(url: str, store: MongoStore) -> None:
