@@ -63,11 +63,16 @@ class Servers:
 
     def harness(self, name: str, folder: Path) -> AnyHarness:
         kind = KINDS[name]
-        if kind.server is None:
-            return kind.harness(folder)
+        return kind.harness(folder if kind.server is None else self.url(name))
+
+    def url(self, name: str) -> str:
+        """Return the URL of the server of this name, which is started if it does not run yet."""
+        server = KINDS[name].server
+        if server is None:
+            raise ValueError(f"{name} has no server")
         if name not in self._urls:
-            self._urls[name] = self._running.enter_context(kind.server())
-        return kind.harness(self._urls[name])
+            self._urls[name] = self._running.enter_context(server())
+        return self._urls[name]
 
     def stop(self) -> None:
         self._running.close()

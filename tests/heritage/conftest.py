@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from tests.heritage.browser import Browser
 from tests.mongodb.harness import forget, fresh_url
-from tests.servers.mongodb import mongodb_url
 from tests.session.kit import Clock, SpyStore
+from tests.stores import AnyHarness, Servers
 
 from atomic_session import SessionManager
-from atomic_session.registry import open_url
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with mongodb_url() as url:
-        yield url
 
 
 @pytest.fixture
-def url(server: str) -> Iterator[str]:
-    own = fresh_url(server)
+def url(servers: Servers) -> Iterator[str]:
+    """A database on the MongoDB, gone afterwards."""
+    own = fresh_url(servers.url("mongodb"))
     yield own
     forget(own)
 
 
-@pytest.fixture(params=["memory", "sqlite", "mongodb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SpyStore]:
-    urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/sessions.db"}
-    url = urls.get(request.param) or fresh_url(request.getfixturevalue("server"))
-    spy = SpyStore(open_url(url, timeout=20))
+@pytest.fixture
+async def store(any_harness: AnyHarness) -> AsyncIterator[SpyStore]:
+    spy = SpyStore(await any_harness.make())
     yield spy
     await spy.close()
-    if request.param == "mongodb":
-        forget(url)
 
 
 @pytest.fixture

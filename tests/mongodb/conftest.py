@@ -1,4 +1,4 @@
-"""What the tests of MongoDB share: one server for all of them, and a database for each."""
+"""What the tests of MongoDB share: one server for all tests, and a database for each."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.mongodb.harness import MongoHarness, forget, fresh_url
-from tests.servers.mongodb import mongodb_url
+from tests.stores import Servers
 
 from atomic_session.stores.mongodb import MongoStore
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with mongodb_url() as url:
-        yield url
+def server(servers: Servers) -> str:
+    return servers.url("mongodb")
 
 
 @pytest.fixture

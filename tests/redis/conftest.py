@@ -1,18 +1,17 @@
-"""A server for all tests of this folder, or the one that ATOMIC_SESSION_REDIS_URL names."""
+"""The server that all tests share, or the one that ATOMIC_SESSION_REDIS_URL names."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.harnesses.redis import RedisHarness
-from tests.servers import valkey
+from tests.stores import Servers
 
 
 @pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    with valkey.valkey_url() as found:
-        yield found
+def url(servers: Servers) -> str:
+    return servers.url("redis")
 
 
 @pytest.fixture
