@@ -15,8 +15,12 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.deaf = False
+        self.heard = b""
         self.connections = 0
         self.requests = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._told = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -30,6 +34,8 @@ class Proxy:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 self.requests += 1
+                self.heard += data
+                self._told.set()
                 there.write(data)
                 await there.drain()
         there.close()
@@ -41,9 +47,23 @@ class Proxy:
             while data := await reader.read(65536):
                 if self.deaf:
                     break
+                await self._open.wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()
+
+    def hold(self) -> None:
+        """Keep replies back until they are let go."""
+        self._open.clear()
+
+    def let_go(self) -> None:
+        self._open.set()
+
+    async def has_heard(self, count: int, word: bytes) -> None:
+        """Wait until *word* was sent *count* times since the beginning."""
+        while self.heard.count(word) < count:
+            self._told.clear()
+            await self._told.wait()
 
     def cut(self) -> None:
         """Break all connections."""

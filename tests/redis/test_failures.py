@@ -309,11 +309,12 @@ def test_one_client_serves_one_event_loop(server: Valkey) -> None:
     asyncio.run(first())
 
 
-def test_who_lacks_the_driver_is_told_what_to_install() -> None:
-    code = """if True:
+@pytest.mark.parametrize("missing", ["redis", "hiredis"])
+def test_who_lacks_the_driver_is_told_what_to_install(missing: str) -> None:
+    code = f"""if True:
         import importlib.util
         find = importlib.util.find_spec
-        importlib.util.find_spec = lambda name, *rest: None if name == "redis" else find(name, *rest)
+        importlib.util.find_spec = lambda name, *rest: None if name == "{missing}" else find(name, *rest)
         from atomic_session.registry import open_url
         try:
             open_url("redis://localhost")

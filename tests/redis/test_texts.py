@@ -1,17 +1,15 @@
-"""What scripts write is what the codec writes, and requests are packed alike with and without hiredis."""
+"""What scripts write is what the codec writes."""
 
 from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
 from hypothesis import strategies as st
 from tests.harnesses.redis import RedisHarness
 
 from atomic_session.commands import Outcome
 from atomic_session.errors import OperatorError
 from atomic_session.operators import Inc, Max, Mul, Push, Update, apply
-from atomic_session.stores.redis.wire import Part, pack, pack_plainly
 from atomic_session.testing.holder import Holder, ask, started
 from atomic_session.testing.properties import holds
 from atomic_session.testing.sending import send
@@ -73,8 +71,3 @@ async def test_the_text_of_all_data_is_canonical(harness: RedisHarness) -> None:
     assert answer.raw is not None
     assert decode(answer.raw) == {**data, "list": [1, "x"]}
     assert encode(decode(answer.raw)) == answer.raw
-
-
-@given(st.lists(st.lists(st.one_of(st.binary(), st.text(), st.integers()), min_size=1, max_size=5), max_size=4))
-def test_requests_are_packed_alike_with_and_without_hiredis(requests: list[list[Part]]) -> None:
-    assert pack(requests) == b"".join(map(pack_plainly, requests))

@@ -12,7 +12,7 @@ import pytest
 from tests.harnesses.redis import RedisHarness
 from tests.redis.proxy import proxy
 
-from atomic_session.commands import Login, Outcome
+from atomic_session.commands import Command, Login, Outcome
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.operators import AddToSet, Inc, Pull, Push, Set, When
 from atomic_session.record import Lifetimes
@@ -86,10 +86,30 @@ async def test_commands_that_wait_together_are_one_trip(harness: RedisHarness) -
     async with proxy(int(harness.url.rpartition(":")[2])) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
         await store.open()
+        holders = [await started(store, {"n": 0}) for _ in range(200)]
+        wire.hold()  # so that no request can be one that waited for a reply
+        before = wire.heard.count(b"EVALSHA")
+        asking = asyncio.gather(*[ask(store, holder.update(Inc.of("n", 1))) for holder in holders])
+        await wire.has_heard(before + 200, b"EVALSHA")
+        assert not asking.done()
+        wire.let_go()
+        assert [answer.data for answer in await asking] == [{"n": 1}] * 200
+        assert wire.connections == 1
+        await store.close()
+
+
+async def test_a_batch_is_one_trip_too(harness: RedisHarness) -> None:
+    await harness.make()
+    async with proxy(int(harness.url.rpartition(":")[2])) as wire:
+        store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
+        await store.open()
         holders = [await started(store, {"n": 0}) for _ in range(60)]
-        before = wire.requests
-        await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])
-        assert wire.requests - before == 1
+        wire.hold()
+        before = wire.heard.count(b"EVALSHA")
+        asking = asyncio.create_task(store.execute([holder.update(Inc.of("n", 1)) for holder in holders]))
+        await wire.has_heard(before + 60, b"EVALSHA")
+        wire.let_go()
+        assert [answer.data for answer in await asking] == [{"n": 1}] * 60
         await store.close()
 
 
@@ -189,6 +209,24 @@ async def test_decimals_take_the_slow_path_of_two_trips_and_nothing_else_does(ha
         data = (await ask(store, holder.load())).data
         assert data == {"list": ["a", 2, "c"], "n": Decimal("1.10"), "done": True}
         await store.close()
+
+
+async def test_what_comes_after_a_slow_update_of_its_session_takes_effect_after_it(harness: RedisHarness) -> None:
+    """Rule 6 of stores; the slow update comes second, so that there is something to overtake before and after."""
+    store = await harness.make()
+    holder, other = await started(store, {"list": [Decimal("1.0")]}), await started(store, {"n": 0})
+    commands: list[Command] = [
+        holder.update(Push.of("list", [Decimal("2.0")])),
+        holder.update(Pull.of("list", 2)),
+        holder.update(Push.of("list", [2])),
+        other.update(Inc.of("n", 1)),
+        holder.load(),
+    ]
+    answers = await store.execute(commands)
+    assert [answer.outcome for answer in answers] == [Outcome.DONE] * 5
+    assert (answers[4].data or {})["list"] == [Decimal("1.0"), 2]
+    answers = await asyncio.gather(*[ask(store, command) for command in commands])  # asked for one by one, in order
+    assert (answers[4].data or {})["list"] == [Decimal("1.0"), 2]
 
 
 async def test_the_slow_path_loses_nothing_to_others(harness: RedisHarness) -> None:

@@ -40,27 +40,27 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
     Raises:
         CorruptRecord: what is stored is not ours.
     """
-    code = reply[0]
+    code = reply[-1]
     if code in _NOT_LIVE:
         return _NOT_LIVE[code]
     if code == _CORRUPT:
         raise CorruptRecord(command.id, "a text in it is not ours")
     if type(command) is commands.Destroy:
         return Answer(Outcome.DONE)
-    fields = pairs(reply[3])
+    fields = pairs(reply[:6] if code == _REFUSED else reply[:-3])
     record = record_of(command.id, fields)
     if code == _REFUSED and type(command) is Update:
-        return Answer(Outcome.REFUSED, record, error=_refusal(command, reply[4], reply[5:]))
+        return Answer(Outcome.REFUSED, record, error=_refusal(command, reply[6], reply[7:-3]))
     if type(command) is not Load and type(command) is not Update:
-        return Answer(Outcome.DONE, record, renewed=reply[1] == 1)
+        return Answer(Outcome.DONE, record, renewed=reply[-2] == 1)
     raw = join(fields)
     whole = type(command) is Load or (type(command) is Update and _is_whole(command, record, done=code == _DONE))
     try:
         data = decode_fields(raw)
-        taken = MISSING if reply[2] is None else decode(reply[2])
+        taken = MISSING if reply[-3] is None else decode(reply[-3])
     except ValueError as error:
         raise CorruptRecord(command.id, str(error)) from error
-    return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[1] == 1)
+    return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[-2] == 1)
 
 
 def _is_whole(command: Update, record: Record, *, done: bool) -> bool:

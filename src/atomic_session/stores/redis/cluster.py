@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisClusterException
+from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, RedisClusterException
 
 from ...errors import StoreUnavailable
 from .failures import LOST, lost
-from .link import Reply, Request, refreshed, with_scripts
+from .line import Line
+from .link import Calls, Reply, Request, after_scripts, refreshed, with_scripts
 from .wire import Part
 
 __all__ = ["ClusterLink"]
@@ -29,8 +30,10 @@ class ClusterLink:
         self._timeout = timeout
         self._owned = owned
         self.opening = asyncio.Lock()
+        self.calls = Calls()
         self._learning = asyncio.Lock()
         self._known = False
+        self._lines: dict[str, Line] = {}
 
     async def send(self, requests: Sequence[Request]) -> list[Reply]:
         replies: list[Reply] = [StoreUnavailable("the key moved again and again")] * len(requests)
@@ -51,6 +54,7 @@ class ClusterLink:
 
     async def close(self) -> None:
         self._known = False
+        await asyncio.gather(*[line.close() for line in self._lines.values()])
         if self._owned:
             await self._client.aclose()
 
@@ -68,7 +72,8 @@ class ClusterLink:
         return replies
 
     async def _visit(self, node: Any, requests: Sequence[Request], places: list[int], replies: list[Reply]) -> None:
-        answers = await with_scripts(_Member(node), [requests[place].parts for place in places], self._timeout)
+        line, parts = self._line_to(node), [requests[place].parts for place in places]
+        answers = await with_scripts(line, parts, await line.put(parts))
         for place, answer in zip(places, answers, strict=True):
             replies[place] = await self._asked(answer, requests[place]) if isinstance(answer, AskError) else answer
 
@@ -78,9 +83,17 @@ class ClusterLink:
         if node is None:
             return StoreUnavailable("its key is being moved to a server that is not known yet")
         pair: list[Sequence[Part]] = [_ASKING, request.parts]
-        member = _Member(node)
-        _, reply = await with_scripts(member, pair, self._timeout)
+        line = self._line_to(node)
+        _, reply = await line.put(pair)
+        if isinstance(reply, NoScriptError):
+            _, reply = await after_scripts(line, pair)
         return reply
+
+    def _line_to(self, node: Any) -> Line:
+        line = self._lines.get(node.name)
+        if line is None:
+            line = self._lines[node.name] = Line(_Member(node), self._timeout)
+        return line
 
     async def _node_of(self, request: Request) -> Any:
         try:
@@ -112,9 +125,6 @@ class _Member:
 
     def __init__(self, node: Any) -> None:
         self._node = node
-
-    async def at_hand(self) -> Any:
-        return None
 
     async def acquire(self) -> Any:
         connection = self._node.acquire_connection()

@@ -49,9 +49,9 @@ def destroy_if_owned(owner: str, now: int) -> Arguments:
 
 def compile_update(update: operators.Update) -> Arguments:
     """Return *update* as its script reads it: the fields first, then guards and operators."""
-    replaces = any(type(operator) is operators.Replace for operator in update.operators)
-    names = {guard.path[0] for guard in update.guards} if replaces else update.fields
-    parts: Arguments = [len(names or ()), *map(encode_name, names or ())]
+    fields = update.fields
+    names = {guard.path[0] for guard in update.guards} if fields is None else fields  # where all is replaced
+    parts: Arguments = [len(names), *map(encode_name, names)]
     for guard in update.guards:
         value = _NONE if guard.value is MISSING else encode(guard.value)
         parts += ["when", *_path(guard.path), value]

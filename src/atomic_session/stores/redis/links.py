@@ -49,9 +49,13 @@ class Links:
         return link
 
     async def close(self) -> None:
-        """Let go of the running loop's connections."""
-        link = self._links.pop(asyncio.get_running_loop(), None)
+        """Complete what the running loop asks, then let go of its connections."""
+        loop = asyncio.get_running_loop()
+        link = self._links.get(loop)
         if link is not None:
+            await link.calls.ended()
+            if self._links.get(loop) is link:
+                del self._links[loop]
             await link.close()
 
     def _made(self) -> Link:

@@ -77,7 +77,7 @@ class Owners:
         """Destroy those sessions of *ids* that are *owner*'s, and say how many were."""
         arguments = destroy_if_owned(owner, now)
         replies = await self._send([running(DESTROY, self._session_key(id), arguments) for id in ids])
-        return sum(reply[0] == 0 for reply in replies)
+        return sum(reply[-1] == 0 for reply in replies)
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
         """Destroy *owner*'s sessions but *keep*: all that the list names, for one may just become the owner's."""
@@ -118,23 +118,17 @@ class Owners:
         (reply,) = await self._send([self._confirm(owner, id, stay, back=0)])
         return bool(reply == 1)
 
-    async def refresh(self, renewed: Sequence[tuple[Record, Instant]]) -> None:
-        """Have the lists name the records that were renewed, each at an instant, and stay as long as they."""
-        requests = [
-            self._confirm(record.owner, record.id, record.idle_deadline - now, back=1)
-            for record, now in renewed
-            if record.owner is not None
-        ]
-        if requests:
-            await self._try(*requests)
+    async def refresh(self, record: Record, now: Instant) -> None:
+        """Have the list of its owner name a record that was renewed, and stay as long as it."""
+        if record.owner is not None:
+            await self._try(self._confirm(record.owner, record.id, record.idle_deadline - now, back=1))
 
     def _confirm(self, owner: str, id: str, stay: int, *, back: int) -> Request:
         return running(CONFIRM, self.key_of(owner), [id, stay + SLACK, back])
 
-    async def give_up(self, failed: Sequence[tuple[str, str]]) -> None:
-        """Say of owners and ids that these logins failed."""
-        if failed:
-            await self._try(*[self._confirm(owner, id, 0, back=0) for owner, id in failed])
+    async def give_up(self, owner: str, id: str) -> None:
+        """Say that a login failed."""
+        await self._try(self._confirm(owner, id, 0, back=0))
 
     async def _try(self, *requests: Request) -> None:
         """Do what may as well be done the next time."""

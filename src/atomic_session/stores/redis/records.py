@@ -6,13 +6,13 @@ What stands in the fields of ours is said in `lua/guard.lua`.
 
 from __future__ import annotations
 
-import binascii
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from ...clock import Instant
 from ...errors import CorruptRecord
 from ...lifecycle import Stored
 from ...record import Record
@@ -39,10 +39,39 @@ __all__ = [
 HOT, STATIC, OWNER = b"\0h", b"\0s", b"\0o"
 
 _OURS = b"\0"
+_NAMES = frozenset((HOT, STATIC, OWNER))
 _SPLITTER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Texts: TypeAlias = dict[bytes, bytes]
 """The text of each field by its name."""
+
+
+class _Hot(Struct, array_like=True):
+    """What changes often."""
+
+    rev: int
+    last_used: Instant
+    renew_at: Instant
+    idle_deadline: Instant
+    absolute_deadline: Instant | None
+    max_age: int | None
+    size: int
+    destroyed: int
+
+
+class _Static(Struct, array_like=True):
+    """What changes at a rotation."""
+
+    digest: bytes
+    created: Instant
+    authenticated_at: Instant | None
+    previous_digest: bytes | None
+    previous_until: Instant
+    grace_until: Instant
+
+
+_OPENER = msgspec.json.Decoder(tuple[_Hot, _Static])
+_WRITER = msgspec.json.Encoder()
 
 
 class Kept(Struct, frozen=True):
@@ -52,10 +81,9 @@ class Kept(Struct, frozen=True):
     stored: Stored
 
 
-def pairs(flat: Iterable[bytes | None]) -> Texts:
-    """Return names and values that came in turn; what is None is not there."""
-    turns = iter(flat)
-    return {name: value for name, value in zip(turns, turns, strict=True) if name is not None and value is not None}
+def pairs(flat: Sequence[Any]) -> Texts:
+    """Return names and values that came in turn; the owner of a session that has none is None."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def record_of(session_id: str, fields: Mapping[bytes, bytes]) -> Record:
@@ -67,26 +95,25 @@ def record_of(session_id: str, fields: Mapping[bytes, bytes]) -> Record:
     """
     owner = fields.get(OWNER)
     try:
-        rev, used, renew, idle, absolute, max_age, _size, dead = _split(fields.get(HOT))
-        digest, created, authenticated, previous, until, grace = _split(fields.get(STATIC))
+        hot, static = _OPENER.decode(b"[%b,%b]" % (fields[HOT], fields[STATIC]))
         return Record(
             session_id,
-            binascii.a2b_base64(digest),
-            int(rev),
-            int(created),
-            int(used),
-            int(renew),
-            int(idle),
-            int(absolute) if absolute else None,
-            int(max_age) if max_age else None,
+            static.digest,
+            hot.rev,
+            static.created,
+            hot.last_used,
+            hot.renew_at,
+            hot.idle_deadline,
+            hot.absolute_deadline,
+            hot.max_age,
             None if owner is None else owner.decode(),
-            int(authenticated) if authenticated else None,
-            binascii.a2b_base64(previous) if previous else None,
-            int(until),
-            int(grace),
-            dead == b"1",
+            static.authenticated_at,
+            static.previous_digest,
+            static.previous_until,
+            static.grace_until,
+            hot.destroyed == 1,
         )
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         raise CorruptRecord(session_id, "its own fields are not ours") from error
 
 
@@ -103,7 +130,7 @@ def kept_of(session_id: str, flat: Sequence[bytes | None]) -> Kept | None:
 
 def join(fields: Mapping[bytes, bytes]) -> bytes:
     """Return the text of all data that is among *fields*."""
-    return b"{" + b",".join([b'"%b":%b' % pair for pair in fields.items() if pair[0][:1] != _OURS]) + b"}"
+    return b"{" + b",".join([b'"%b":%b' % pair for pair in fields.items() if pair[0] not in _NAMES]) + b"}"
 
 
 def texts_of(data: Mapping[str, Value]) -> Texts:
@@ -134,37 +161,29 @@ def ours_of(record: Record, size: int) -> Texts:
 
 def hot_of(record: Record, size: int) -> bytes:
     """Return the field of what changes often."""
-    parts = (
-        record.rev,
-        record.last_used,
-        record.renew_at,
-        record.idle_deadline,
-        record.absolute_deadline,
-        record.max_age,
-        size,
-        int(record.destroyed),
+    return _WRITER.encode(
+        _Hot(
+            record.rev,
+            record.last_used,
+            record.renew_at,
+            record.idle_deadline,
+            record.absolute_deadline,
+            record.max_age,
+            size,
+            int(record.destroyed),
+        )
     )
-    return _joined(parts)
 
 
 def _static_of(record: Record) -> bytes:
     """Return the field of what changes at a rotation."""
-    parts = (
-        binascii.b2a_base64(record.digest, newline=False).decode(),
-        record.created,
-        record.authenticated_at,
-        binascii.b2a_base64(record.previous_digest or b"", newline=False).decode(),
-        record.previous_until,
-        record.grace_until,
+    return _WRITER.encode(
+        _Static(
+            record.digest,
+            record.created,
+            record.authenticated_at,
+            record.previous_digest,
+            record.previous_until,
+            record.grace_until,
+        )
     )
-    return _joined(parts)
-
-
-def _joined(parts: Iterable[str | int | None]) -> bytes:
-    return ",".join(["" if part is None else str(part) for part in parts]).encode()
-
-
-def _split(text: bytes | None) -> list[bytes]:
-    if text is None:
-        raise ValueError("it is missing")
-    return text.split(b",")

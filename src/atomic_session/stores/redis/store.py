@@ -1,8 +1,9 @@
-"""The Redis store: a hash per session, one script per command, many commands in one trip."""
+"""The Redis store: a hash per session, one script per command."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from ...clock import Instant
 from ...commands import Answer, Command, Outcome
@@ -41,7 +42,7 @@ class RedisStore:
         ValueError: a setting is nonsense; the message names it.
     """
 
-    lanes = 2
+    lanes = 0
     batch_size = 128
 
     def __init__(
@@ -87,20 +88,25 @@ class RedisStore:
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
         if not commands:
             return ()
-        if any(map(is_limited, commands)):
-            fates = [await self._work.limited(command) for command in commands]
-        else:
-            fates = await self._work.all_of(commands)
+        with self._links.get().calls:
+            if len(commands) == 1:
+                fates = [await self._work.one(commands[0])]
+            elif any(map(is_limited, commands)):
+                fates = [await self._work.one(command) for command in commands]
+            else:
+                fates = await asyncio.gather(*map(self._work.one, commands))
         failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
         if len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
             raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
         return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
-        return [SessionInfo.of(record) for record in await self._owners.live(owner, now)]
+        with self._links.get().calls:
+            return [SessionInfo.of(record) for record in await self._owners.live(owner, now)]
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
-        return await self._owners.destroy_all(owner, keep, now)
+        with self._links.get().calls:
+            return await self._owners.destroy_all(owner, keep, now)
 
     async def purge(self, now: Instant, limit: int) -> int:  # noqa: ARG002 - the server sweeps by itself
         return 0
@@ -108,8 +114,8 @@ class RedisStore:
     def _key_of(self, session_id: str) -> bytes:
         return self._prefix + b"session:" + session_id.encode()
 
-    async def _send(self, requests: Sequence[Request]) -> list[Reply]:
-        return await self._links.get().send(requests) if requests else []
+    def _send(self, requests: Sequence[Request]) -> Awaitable[list[Reply]]:
+        return self._links.get().send(requests)
 
     async def _ask(self, requests: Sequence[Request]) -> list[Reply]:
         """
@@ -119,7 +125,7 @@ class RedisStore:
             StoreUnavailable: one of the requests was not carried out.
             OutcomeUnknown: one of them may have been.
         """
-        replies = await self._send(requests)
+        replies = await self._send(requests) if requests else []
         for reply in replies:
             if isinstance(reply, AtomicSessionError):
                 raise reply

@@ -1,4 +1,4 @@
-"""What becomes of commands: one trip for all of them, and the few that take more."""
+"""What becomes of a command: one trip, and the few that take more."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .link import Reply, Request, plain, running
 from .owners import SLACK, Owners
 from .records import HOT, STATIC, Kept, Texts, hot_of, kept_of, ours_of, size_of, texts_in, texts_in_raw
 from .scripts import CREATE, REPLACE
+from .turns import Turns, takes_several
 from .wire import Part
 
 __all__ = ["Fate", "Work"]
@@ -38,31 +39,41 @@ class Work:
         self.key_of = key_of
         self._owners = owners
         self._limits = limits
+        self._turns = Turns()
 
-    async def all_of(self, commands: Sequence[Command]) -> list[Fate]:
-        """Carry out *commands*, none of them limited, in one trip; what is slow, and the owners' lists, come after."""
-        fates: dict[int, Fate] = {}
-        requests: dict[int, Request] = {}
-        for place, command in enumerate(commands):
-            fate = await self._announced(command) if login_of(command) is not None else None
-            try:
-                requests[place] = self._request(command)
-            except LimitExceeded as error:
-                fate = Answer(Outcome.REFUSED, error=error)
-            if fate is not None:
-                fates[place] = fate
-                requests.pop(place, None)
-        replies = await self._send(list(requests.values()))
-        for place, reply in zip(requests, replies, strict=True):
-            fates[place] = await self._fate(commands[place], reply)
-        await self._refresh(commands, fates)
-        return [fates[place] for place in range(len(commands))]
+    async def one(self, command: Command) -> Fate:
+        """
+        Carry out *command*, after those on its session that were asked for before.
+
+        The server keeps their order where each takes one trip.  One that may take several holds up
+        those that come after it.
+        """
+        if not self._turns and not takes_several(command):
+            return await self._carried_out(command)
+        async with self._turns.of(command.id, waits=takes_several(command)):
+            return await (self.limited(command) if is_limited(command) else self._carried_out(command))
+
+    async def _carried_out(self, command: Command) -> Fate:
+        login = login_of(command)
+        try:
+            request = self._request(command)
+        except LimitExceeded as error:
+            return Answer(Outcome.REFUSED, error=error)
+        if login is not None and (problem := await self._announced(command, login)) is not None:
+            return problem
+        (reply,) = await self._send((request,))
+        fate = await self._fate(command, reply)
+        if type(fate) is Answer and fate.renewed and fate.record is not None:
+            await self._owners.refresh(fate.record, command.now)
+        if login is not None and _failed(fate):
+            await self._owners.give_up(login.owner, command.id)
+        return fate
 
     async def limited(self, command: Command) -> Fate:
         """Carry out a login that must find room; whoever gives way to it is destroyed once it is done."""
         login = login_of(command)
         if login is None or login.limit is None:
-            return (await self.all_of([command]))[0]
+            return await self._carried_out(command)
         try:
             going = await self._owners.admit(login.owner, command.id, login.limit, command.now, _stay(command))
         except LimitExceeded as error:
@@ -98,14 +109,12 @@ class Work:
             return corrupt
         return Answer(Outcome.REFUSED, error=error) if answer.outcome is Outcome.DONE else answer
 
-    async def _announced(self, command: Command) -> Fate | None:
+    async def _announced(self, command: Command, login: Login) -> AtomicSessionError | None:
         """Write a login into its owner's list; return why it cannot be."""
-        login = login_of(command)
-        if login is not None:
-            try:
-                await self._owners.announce(login.owner, command.id, command.now, _stay(command))
-            except AtomicSessionError as error:
-                return _as_unavailable(error)
+        try:
+            await self._owners.announce(login.owner, command.id, command.now, _stay(command))
+        except AtomicSessionError as error:
+            return _as_unavailable(error)
         return None
 
     def _request(self, command: Command) -> Request:
@@ -130,8 +139,8 @@ class Work:
             return _fate_of(reply, command)
         if type(command) is Create:
             return perform(command, None, self._limits)[1] if reply == 1 else Answer(Outcome.EXISTS)
-        if reply[0] == AGAIN and type(command) is Update:
-            return await self._slowly(command, reply[3])
+        if reply[-1] == AGAIN and type(command) is Update:
+            return await self._slowly(command, reply[:-3])
         try:
             return answer_of(command, reply)
         except CorruptRecord as error:
@@ -171,23 +180,6 @@ class Work:
         if isinstance(reply, Exception):
             return _fate_of(reply, command)
         return _kept_in(command, _flattened(reply))
-
-    async def _refresh(self, commands: Sequence[Command], fates: dict[int, Fate]) -> None:
-        """Have the owners' lists stay as long as the sessions that were renewed."""
-        renewed = [
-            (fate.record, commands[place].now)
-            for place, fate in fates.items()
-            if isinstance(fate, Answer) and fate.renewed and fate.record is not None
-        ]
-        if renewed:
-            await self._owners.refresh(renewed)
-        await self._owners.give_up(
-            [
-                (login.owner, commands[place].id)
-                for place, fate in fates.items()
-                if (login := login_of(commands[place])) is not None and _failed(fate)
-            ]
-        )
 
 
 def _fate_of(reply: Exception, command: Command) -> AtomicSessionError:

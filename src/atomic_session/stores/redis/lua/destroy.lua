@@ -8,7 +8,7 @@
 local refused = enter(1, 0)
 if refused then return {refused} end
 if ARGV[4] ~= '' and found[3] ~= ARGV[4] then return {ABSENT} end
-used, idle, absolute, size, dead = now, now + tonumber(ARGV[3]), '', 0, '1'
+used, idle, absolute, size, dead = now, now + tonumber(ARGV[3]), 'null', 0, '1'
 call('DEL', key)
 local reply = redis.pcall('HSET', key, '\0h', hot(), '\0s', found[2])
 if type(reply) ~= 'table' then sweep() end

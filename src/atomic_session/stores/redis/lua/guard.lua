@@ -2,20 +2,22 @@
 --
 -- Keys:      1 the record, a hash.  A field of the session's data has its own name and holds its value's text; no name
 --            of a field begins with NUL, so these are ours:
---              \0h  rev, last_used, renew_at, idle_deadline, absolute_deadline, max_age, size of the data, destroyed
---              \0s  digest, created, authenticated_at, previous_digest, previous_until, grace_until
+--              \0h  [rev, last_used, renew_at, idle_deadline, absolute_deadline, max_age, size of the data, destroyed]
+--              \0s  [digest, created, authenticated_at, previous_digest, previous_until, grace_until]
 --              \0o  owner
---            Parts are separated by commas; one that is None is empty.
+--            The first two are JSON without spaces; digests are base64.
 -- Arguments: 1 the digest that the command shows, empty where the application asks   2 now
--- Result:    a list: what became of the command, 1 where the cookie is to be sent again, the text that was taken, and
---            names and values of fields in turn.
+-- Result:    one list, which costs a server less than lists in lists: names and values of fields in turn, the text that
+--            was taken, 1 where the cookie is to be sent again, and last what became of the command.  Where it was not
+--            done that may be all.
 -- One step:  the server runs one script at a time, so nothing happens between its look at the record and its write.
 --            Nothing is written before all is decided, and the first write is an HSET, which a server without memory
 --            refuses: then nothing happened.
 
 local DONE, UNMET, REFUSED, ROTATED, DESTROYED, ABSENT, EXISTS, AGAIN, CORRUPT = 0, 1, 2, 3, 4, 5, 6, 7, 8
 local SLACK = 3600000 -- milliseconds that the server waits longer than the deadline, which is ours to judge
-local HOT = '^(%d+),(%d+),(%d+),(%d+),(%d*),(%d*),(%d+),([01])$'
+local HOT = '^%[(%d+),(%d+),(%d+),(%d+),(%w+),(%w+),(%d+),([01])%]$'
+local STATIC = '^%["([^"]*)",(%d+),(%w+),"?([^",]*)"?,(%d+),(%d+)%]$'
 
 local call = redis.call
 local key, digest, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
@@ -32,21 +34,21 @@ local function enter(from, to)
   if not found[1] then return ABSENT end
   rev, used, renew, idle, absolute, own, size, dead = string.match(found[1], HOT)
   if not rev or not found[2] then return CORRUPT end
-  if digest ~= '' and string.sub(found[2], 1, #digest + 1) ~= digest .. ',' then
-    local previous, till, grace = string.match(found[2], '^[^,]*,[^,]*,[^,]*,([^,]*),(%d+),(%d+)$')
+  if digest ~= '' and string.sub(found[2], 3, #digest + 3) ~= digest .. '"' then
+    local _, _, _, previous, till, grace = string.match(found[2], STATIC)
     if previous ~= digest or now >= tonumber(till) then return ABSENT end
     if now >= tonumber(grace) then return ROTATED end
   end
-  if now >= tonumber(idle) or absolute ~= '' and now >= tonumber(absolute) then return ABSENT end
+  if now >= tonumber(idle) or absolute ~= 'null' and now >= tonumber(absolute) then return ABSENT end
   if dead == '1' then return DESTROYED end
 end
 
 -- Counts the record as used now; returns whether a renewal was due.
 local function renewed(max_age, touch_after)
-  local wait = tonumber(own == '' and max_age or own)
+  local wait = tonumber(own == 'null' and max_age or own)
   local due = now >= tonumber(renew)
   used, idle = now, now + wait
-  if absolute ~= '' and tonumber(absolute) < idle then idle = absolute end
+  if absolute ~= 'null' and tonumber(absolute) < idle then idle = absolute end
   if due then
     local rest = tonumber(touch_after) -- nil where it is empty
     renew = now + (rest and rest < wait and rest or math.floor(wait / 10))
@@ -56,7 +58,17 @@ end
 
 -- Returns the text of \0h.
 local function hot()
-  return string.format('%d,%d,%d,%d,%s,%s,%d,%s', rev, used, renew, idle, absolute, own, size, dead)
+  return string.format('[%d,%d,%d,%d,%s,%s,%d,%s]', rev, used, renew, idle, absolute, own, size, dead)
+end
+
+-- Returns the fields of ours.
+local function ours() return {'\0h', found[1], '\0s', found[2], '\0o', found[3]} end
+
+-- Returns an answer: the list of fields, and what goes behind them.
+local function answered(list, taken, due, code)
+  local count = #list
+  list[count + 1], list[count + 2], list[count + 3] = taken, due and 1 or 0, code
+  return list
 end
 
 -- Has the server sweep the record some time after its deadline.

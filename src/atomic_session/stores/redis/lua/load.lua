@@ -19,4 +19,4 @@ if due then
     sweep()
   end
 end
-return {DONE, due and 1 or 0, false, call('HGETALL', key)}
+return answered(call('HGETALL', key), false, due, DONE)

@@ -8,20 +8,21 @@
 
 local refused = enter(1, 0)
 if refused then return {refused} end
-local created, authenticated = string.match(found[2], '^[^,]*,([^,]*),([^,]*),')
-if string.sub(found[2], 1, #digest + 1) ~= digest .. ',' then return {ROTATED} end
+local current, created, authenticated = string.match(found[2], STATIC)
+if current ~= digest then return {ROTATED} end
 local owner = found[3]
 if ARGV[8] == '1' then
-  absolute, authenticated, owner = ARGV[9], ARGV[2], ARGV[10]
+  absolute, authenticated, owner = ARGV[9] == '' and 'null' or ARGV[9], ARGV[2], ARGV[10]
 end
 renew = now
 renewed(ARGV[3], ARGV[4])
 local text = hot()
-local static = table.concat({ARGV[5], created, authenticated, digest, ARGV[6], ARGV[7]}, ',')
+local static = string.format('["%s",%s,%s,"%s",%s,%s]', ARGV[5], created, authenticated, digest, ARGV[6], ARGV[7])
 if owner then
   call('HSET', key, '\0h', text, '\0s', static, '\0o', owner)
 else
   call('HSET', key, '\0h', text, '\0s', static)
 end
 sweep()
-return {DONE, 1, false, {'\0h', text, '\0s', static, '\0o', owner}}
+found = {text, static, owner}
+return answered(ours(), false, true, DONE)

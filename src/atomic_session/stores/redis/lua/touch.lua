@@ -8,7 +8,7 @@ local refused = enter(1, 0)
 if refused then return {refused} end
 if ARGV[5] ~= '' then own, renew = ARGV[5], now end
 local due = renewed(ARGV[3], ARGV[4])
-local text = hot()
-call('HSET', key, '\0h', text)
+found[1] = hot()
+call('HSET', key, '\0h', found[1])
 sweep()
-return {DONE, due and 1 or 0, false, {'\0h', text, '\0s', found[2], '\0o', found[3]}}
+return answered(ours(), false, due, DONE)

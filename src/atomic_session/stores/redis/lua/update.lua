@@ -86,11 +86,9 @@ local function step()
   end
 end
 
-local function ours() return {'\0h', found[1], '\0s', found[2], '\0o', found[3]} end
-
 -- Returns the answer with what there is now.
 local function answer(code, due, known)
-  if not known then return {code, due and 1 or 0, taken, call('HGETALL', key)} end
+  if not known then return answered(call('HGETALL', key), taken, due, code) end
   local there = ours()
   for place = 11, 10 + count do
     local text = fields[ARGV[place]]
@@ -99,7 +97,7 @@ local function answer(code, due, known)
       there[#there + 1] = text
     end
   end
-  return {code, due and 1 or 0, taken, there}
+  return answered(there, taken, due, code)
 end
 
 local function run()
@@ -108,12 +106,19 @@ local function run()
   end
 end
 
+-- Returns that an operator was refused, why behind the fields of ours: which it was, and a reason or a limit.
+local function declined(...)
+  local list = ours()
+  for place = 1, select('#', ...) do list[6 + place] = (select(place, ...)) end
+  return answered(list, false, false, REFUSED)
+end
+
 local fine, problem = pcall(run)
 if not fine then
   if type(problem) ~= 'table' then return {CORRUPT} end -- Lua stumbled over what is no text of ours
-  if problem[1] == AGAIN then return {AGAIN, 0, false, call('HGETALL', key)} end
+  if problem[1] == AGAIN then return answered(call('HGETALL', key), false, false, AGAIN) end
   if problem[1] == CORRUPT then return {CORRUPT} end
-  return {REFUSED, 0, false, ours(), number, unpack(problem, 2)}
+  return declined(number, unpack(problem, 2))
 end
 local known = ARGV[5] == rev
 if problem then return answer(UNMET, false, known) end
@@ -121,7 +126,7 @@ if problem then return answer(UNMET, false, known) end
 -- The limits of what comes out.
 local sets, gone = {'\0h', false}, {}
 local function bounded(name, text)
-  if #text > tonumber(ARGV[6]) then return {REFUSED, 0, false, ours(), 0, 'field', ARGV[6], #text} end
+  if #text > tonumber(ARGV[6]) then return declined(0, 'field', ARGV[6], #text) end
   sets[#sets + 1] = name
   sets[#sets + 1] = text
   size = size + #name + #text + 4
@@ -154,7 +159,7 @@ else
     end
   end
 end
-if size + 1 > tonumber(ARGV[7]) then return {REFUSED, 0, false, ours(), 0, 'record', ARGV[7], size + 1} end
+if size + 1 > tonumber(ARGV[7]) then return declined(0, 'record', ARGV[7], size + 1) end
 
 -- All is decided: write.
 rev = rev + 1
