@@ -17,7 +17,19 @@ from .report import show, verdicts, write
 
 __all__ = ["FIGURES", "main"]
 
-FIGURES = ("counts", "updates", "loads", "untouched", "csrf", "pauses", "growth", "mongodb", "redis", "http")
+FIGURES = (
+    "counts",
+    "updates",
+    "loads",
+    "untouched",
+    "csrf",
+    "pauses",
+    "growth",
+    "mongodb",
+    "redis",
+    "redis_http",
+    "http",
+)
 
 _RESULTS = Path(__file__).parent / "results"
 _QUICK_ROUNDS = 2

@@ -17,7 +17,7 @@ from pathlib import Path
 from .harness import Case, Figure, Options, Series, Target, interleave
 from .sessions import cookie_of, create, data_of, managed, signed, sqlite_url, stored
 
-__all__ = ["measure"]
+__all__ = ["MISSING", "Server", "measure", "serving", "write_cookies"]
 
 _SCRIPT = Path(__file__).parent / "wrk.lua"
 _SESSIONS = 64
@@ -26,11 +26,11 @@ _STARTED = 10.0
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 _ABOVE = Target("above", 1)
-_MISSING = "wrk is not installed, so nothing was measured; on Debian and Ubuntu: apt-get install wrk"
+MISSING = "wrk is not installed, so nothing was measured; on Debian and Ubuntu: apt-get install wrk"
 
 
 @dataclass
-class _Server:
+class Server:
     """One process that serves, and what is known of its work so far."""
 
     port: int
@@ -57,18 +57,18 @@ async def measure(options: Options) -> Figure:
         "http", f"requests per second: uvicorn, one worker; wrk, {_CONNECTIONS} connections, {_SESSIONS} sessions"
     )
     if shutil.which("wrk") is None:
-        figure.notes.append(_MISSING)
+        figure.notes.append(MISSING)
         return figure
     path = options.folder / "served.db"
     async with managed(sqlite_url(path)) as context:
         made = await create(context, _SESSIONS, data_of())
         before = await stored(context, made, "hits")
-    ours = _write_cookies(options.folder / "ours.txt", [cookie_of(headers) for headers in made])
-    theirs = _write_cookies(options.folder / "theirs.txt", [cookie_of(signed(data_of()))])
+    ours = write_cookies(options.folder / "ours.txt", [cookie_of(headers) for headers in made])
+    theirs = write_cookies(options.folder / "theirs.txt", [cookie_of(signed(data_of()))])
     async with (
-        _serving("ours", ours, "--store", sqlite_url(path)) as our_server,
-        _serving("starlette", theirs) as their_server,
-        _serving("none", theirs) as bare_server,
+        serving("ours", ours, "--store", sqlite_url(path)) as our_server,
+        serving("starlette", theirs) as their_server,
+        serving("none", theirs) as bare_server,
     ):
         servers = {"ours": our_server, "starlette": their_server, "no session": bare_server}
         await _measure(figure, servers, options)
@@ -79,7 +79,7 @@ async def measure(options: Options) -> Figure:
     return figure
 
 
-async def _measure(figure: Figure, servers: dict[str, _Server], options: Options) -> None:
+async def _measure(figure: Figure, servers: dict[str, Server], options: Options) -> None:
     seconds = 0.5 if options.quick else 2.0
     cases = [
         Case(f"{who}, {route}", "/s", partial(servers[who].load, route, seconds))
@@ -110,7 +110,7 @@ async def _measure(figure: Figure, servers: dict[str, _Server], options: Options
 
 
 @asynccontextmanager
-async def _serving(kind: str, cookies: Path, *arguments: str) -> AsyncIterator[_Server]:
+async def serving(kind: str, cookies: Path, *arguments: str) -> AsyncIterator[Server]:
     """Run the application with one kind of session, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.web", kind, *arguments]
     process = await asyncio.create_subprocess_exec(
@@ -120,7 +120,7 @@ async def _serving(kind: str, cookies: Path, *arguments: str) -> AsyncIterator[_
         raise RuntimeError("a server was started without a pipe to read its port from")
     try:
         port = int(await asyncio.wait_for(process.stdout.readline(), _STARTED))
-        yield _Server(port, process.pid, cookies)
+        yield Server(port, process.pid, cookies)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
@@ -140,7 +140,7 @@ async def _run_wrk(url: str, cookies: Path, seconds: float) -> dict[str, int]:
     return result
 
 
-def _write_cookies(path: Path, cookies: list[str]) -> Path:
+def write_cookies(path: Path, cookies: list[str]) -> Path:
     path.write_text("".join(f"{cookie}\n" for cookie in cookies), "ascii")
     return path
 

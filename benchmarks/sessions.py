@@ -29,6 +29,7 @@ __all__ = [
     "signed",
     "sqlite_url",
     "stored",
+    "with_cookie",
 ]
 
 Headers = list[tuple[bytes, bytes]]

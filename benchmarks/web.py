@@ -1,7 +1,7 @@
 """
 The application that is served while requests are counted: `python -m benchmarks.web`.
 
-One Starlette application with one of three middlewares; routes that do the same to each session.
+One application with one of several kinds of session; routes that do the same to each session.
 It prints its port, and serves until it is ended.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,9 +24,12 @@ from atomic_session import SessionMiddleware
 
 from .sessions import SECRET
 
+if TYPE_CHECKING:
+    from litestar import Litestar
+
 __all__ = ["KINDS", "main"]
 
-KINDS = ("none", "ours", "starlette")
+KINDS = ("none", "ours", "starlette", "starsessions", "litestar")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,7 +73,11 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
 }
 
 
-def _application(kind: str, store: str) -> Starlette:
+def _application(kind: str, store: str) -> Starlette | Litestar:
+    if kind in ("starsessions", "litestar"):
+        from . import peers
+
+        return peers.litestar(store) if kind == "litestar" else peers.starsessions(store)
     middleware = {
         "none": [],
         "ours": [Middleware(SessionMiddleware, store=store)],
