@@ -42,6 +42,8 @@ _WAYS = {
 
 _OURS = {"": "", ", all fields": ", each by a request of its own"}
 
+_LARGE = "ours, 20 KB"
+
 _MAX_AGE = 1_209_600_000
 _DIGEST = b"x" * 44
 
@@ -79,6 +81,8 @@ async def measure(options: Options) -> Figure:
         for way in _WAYS:
             sides[f"ours{_OURS[way]}"] = await stack.enter_async_context(_sessions(valkey.url, most, figure, way))
             sides[f"redis-py{way}"] = await stack.enter_async_context(_scripts(valkey.url, most, figure, way))
+        large = await stack.enter_async_context(_sessions(valkey.url, 1, figure, "", 20_000))
+        cases.append(_case(f"{_LARGE}, 1 at once", large, 1, widths[1]))
         for width, times in widths.items():
             cases += [_case(f"{name}, {width} at once", side, width, times) for name, side in sides.items()]
         for side in sides.values():
@@ -87,6 +91,7 @@ async def measure(options: Options) -> Figure:
     for width in widths:
         for way in _WAYS:
             _compare(figure, width, f"ours{_OURS[way]}, {width} at once", f"redis-py{way}, {width} at once")
+    figure.compare("time: 20 KB / 0.5 KB", f"{_LARGE}, 1 at once", "ours, 1 at once", Target("at most", 1.5))
     return figure
 
 
@@ -106,9 +111,10 @@ def _case(name: str, side: _Side, width: int, times: int) -> Case:
 
 
 @asynccontextmanager
-async def _sessions(url: str, count: int, figure: Figure, way: str) -> AsyncIterator[_Side]:
+async def _sessions(url: str, count: int, figure: Figure, way: str, size: int = 0) -> AsyncIterator[_Side]:
+    name = f"ours{_OURS[way]}" if size == 0 else _LARGE
     async with managed(RedisStore.from_url(url)) as context:
-        made = await create(context, count, data_of())
+        made = await create(context, count, data_of(size))
         before = await stored(context, made, "visits")
         kept = [open_session(context, headers) for headers in made]
 
@@ -120,8 +126,8 @@ async def _sessions(url: str, count: int, figure: Figure, way: str) -> AsyncIter
 
         side = _Side(by_request if way else go_on)
         yield side
-        figure.counted[f"ours{_OURS[way]}: updates acknowledged"] = side.done
-        figure.counted[f"ours{_OURS[way]}: updates stored"] = await stored(context, made, "visits") - before
+        figure.counted[f"{name}: updates acknowledged"] = side.done
+        figure.counted[f"{name}: updates stored"] = await stored(context, made, "visits") - before
 
 
 @asynccontextmanager

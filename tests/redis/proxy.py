@@ -15,6 +15,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.deaf = False
+        self.lie = b""
         self.heard = b""
         self.connections = 0
         self.requests = 0
@@ -48,7 +49,7 @@ class Proxy:
                 if self.deaf:
                     break
                 await self._open.wait()
-                writer.write(data)
+                writer.write(self.lie or data)
                 await writer.drain()
         writer.close()
 

@@ -12,7 +12,7 @@ from ...fields import decode_fields
 from ...paths import show_path
 from ...record import Record
 from ...values import MISSING, decode
-from .records import join, pairs, record_of
+from .records import record_of
 
 __all__ = ["AGAIN", "answer_of"]
 
@@ -49,23 +49,22 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
         raise CorruptRecord(command.id, "a text in it is not ours")
     if type(command) is commands.Destroy:
         return Answer(Outcome.DONE)
-    fields = pairs(reply[:6] if code == _REFUSED else reply[:-3])
-    record = record_of(command.id, fields)
+    record = record_of(command.id, reply[0], reply[1], reply[2])
     if code == _REFUSED and type(command) is Update:
-        return Answer(Outcome.REFUSED, record, error=_refusal(command, reply[6], reply[7:-3]))
+        return Answer(Outcome.REFUSED, record, error=_refusal(command, *reply[3]))
     if type(command) is not Load and type(command) is not Update:
-        return Answer(Outcome.DONE, record, renewed=reply[-2] == 1)
-    raw = join(fields)
-    whole = type(command) is Load or (type(command) is Update and _is_whole(command, record, done=code == _DONE))
+        return Answer(Outcome.DONE, record, renewed=reply[5] == 1)
+    raw, text = reply[3], reply[4]
+    whole = type(command) is not Update or _is_whole(command, record, done=code == _DONE)
     try:
         data = decode_fields(raw)
-        taken = MISSING if reply[-3] is None else decode(reply[-3])
+        taken = MISSING if text is None else decode(text)
     except ValueError as error:
         corrupt = CorruptRecord(command.id, str(error))
         if type(command) is Update and code == _DONE:
             raise OutcomeUnknown("applied, but a text beside it is not ours") from corrupt
         raise corrupt from error
-    return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[-2] == 1)
+    return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[5] == 1)
 
 
 def _is_whole(command: Update, record: Record, *, done: bool) -> bool:
@@ -73,7 +72,7 @@ def _is_whole(command: Update, record: Record, *, done: bool) -> bool:
     return command.known_rev != before or (done and command.update.fields is None)
 
 
-def _refusal(command: Update, number: int, why: Sequence[bytes | int]) -> AtomicSessionError:
+def _refusal(command: Update, number: int, *why: bytes | int) -> AtomicSessionError:
     words = [part.decode() if isinstance(part, bytes) else part for part in why]
     if len(words) > 1:
         limit, maximum, actual = words

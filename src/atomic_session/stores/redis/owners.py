@@ -158,9 +158,5 @@ def _scores(flat: Sequence[Any]) -> dict[str, bytes]:
 
 
 def _entry(id: str, till: bytes, fields: Sequence[bytes | None]) -> _Entry:
-    record = None if fields[0] is None else record_of(id, _named(fields))
+    record = None if fields[0] is None else record_of(id, *fields)
     return _Entry(id, int(float(till)), record)
-
-
-def _named(fields: Sequence[bytes | None]) -> dict[bytes, bytes]:
-    return {name: text for name, text in zip((HOT, STATIC, OWNER), fields, strict=True) if text is not None}

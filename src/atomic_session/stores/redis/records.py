@@ -7,7 +7,7 @@ What stands in the fields of ours is said in `lua/guard.lua`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -81,43 +81,42 @@ class Kept(Struct, frozen=True):
     stored: Stored
 
 
-def pairs(flat: Sequence[Any]) -> Texts:
-    """Return names and values that came in turn; the owner of a session that has none is None."""
+def pairs(flat: Sequence[bytes]) -> Texts:
+    """Return names and values that came in turn."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def record_of(session_id: str, fields: Mapping[bytes, bytes]) -> Record:
+def record_of(session_id: str, hot: bytes | None, static: bytes | None, owner: bytes | None) -> Record:
     """
     Return the record that the fields of ours say.
 
     Raises:
         CorruptRecord: they are not ours.
     """
-    owner = fields.get(OWNER)
     try:
-        hot, static = _OPENER.decode(b"[%b,%b]" % (fields[HOT], fields[STATIC]))
+        often, seldom = _OPENER.decode(b"[%b,%b]" % (hot or b"", static or b""))
         return Record(
             session_id,
-            static.digest,
-            hot.rev,
-            static.created,
-            hot.last_used,
-            hot.renew_at,
-            hot.idle_deadline,
-            hot.absolute_deadline,
-            hot.max_age,
+            seldom.digest,
+            often.rev,
+            seldom.created,
+            often.last_used,
+            often.renew_at,
+            often.idle_deadline,
+            often.absolute_deadline,
+            often.max_age,
             None if owner is None else owner.decode(),
-            static.authenticated_at,
-            static.previous_digest,
-            static.previous_until,
-            static.grace_until,
-            hot.destroyed == 1,
+            seldom.authenticated_at,
+            seldom.previous_digest,
+            seldom.previous_until,
+            seldom.grace_until,
+            often.destroyed == 1,
         )
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise CorruptRecord(session_id, "its own fields are not ours") from error
 
 
-def kept_of(session_id: str, flat: Sequence[bytes | None]) -> Kept | None:
+def kept_of(session_id: str, flat: Sequence[bytes]) -> Kept | None:
     """
     Return the whole of a hash, None where it is empty.
 
@@ -125,7 +124,10 @@ def kept_of(session_id: str, flat: Sequence[bytes | None]) -> Kept | None:
         CorruptRecord: it is not ours.
     """
     fields = pairs(flat)
-    return Kept(fields, Stored(record_of(session_id, fields), join(fields))) if fields else None
+    if not fields:
+        return None
+    record = record_of(session_id, fields.get(HOT), fields.get(STATIC), fields.get(OWNER))
+    return Kept(fields, Stored(record, join(fields)))
 
 
 def join(fields: Mapping[bytes, bytes]) -> bytes:

@@ -140,7 +140,7 @@ class Work:
         if type(command) is Create:
             return perform(command, None, self._limits)[1] if reply == 1 else Answer(Outcome.EXISTS)
         if reply[-1] == AGAIN and type(command) is Update:
-            return await self._slowly(command, reply[:-3])
+            return await self._slowly(command, reply[0])
         try:
             return answer_of(command, reply)
         except (CorruptRecord, OutcomeUnknown) as error:

@@ -1,7 +1,7 @@
 -- Reads a session whole, and renews it when that is due.
 --
 -- Arguments: 3 max_age of the settings   4 touch_after, empty for a tenth of it
--- Result:    all fields.
+-- Result:    all data.
 -- One step:  the renewal goes with the read, so that of many requests one sends the cookie again.  Where the server
 --            has no memory left the read is worth more than the renewal, which stays due.
 
@@ -11,12 +11,13 @@ local due = now >= tonumber(renew)
 if due then
   local before = found[1]
   renewed(ARGV[3], ARGV[4])
-  local reply = redis.pcall('HSET', key, '\0h', hot())
+  found[1] = hot()
+  local reply = redis.pcall('HSET', key, '\0h', found[1])
   if type(reply) == 'table' and reply.err then
     if not string.find(reply.err, 'OOM', 1, true) then return reply end
-    due = false
+    due, found[1] = false, before
   else
     sweep()
   end
 end
-return answered(call('HGETALL', key), false, due, DONE)
+return answered(whole(), false, due, DONE)

@@ -4,10 +4,10 @@
 --            for none   6 most bytes of a field   7 most bytes of all   8 most padding   9 most depth   10 how many
 --            fields are read or changed, their names, then the guards and operators in their order: a verb, how many
 --            names its path has, these, and what the verb needs (see compile.py)
--- Result:    the fields of ours and those of the arguments where the caller knows the rest, else all.  Where it was
---            refused: which guard or operator it was, counted from 1, 0 for none, and a reason, or a limit, its maximum
---            and what it would be.
---            Where values are compared that a script cannot compare: all fields, as they are.
+-- Result:    the data of the fields that the arguments name where the caller knows the rest, else all.  Where it was
+--            refused, in the place of data: which guard or operator it was, counted from 1, 0 for none, and a reason, or
+--            a limit, its maximum and what it would be.
+--            Where values are compared that a script cannot compare: names and values of all fields, as they are.
 -- One step:  guards, operators, limits, deadline and answer belong together: nobody can come between.
 
 local refused = enter(11, 10 + tonumber(ARGV[10]))
@@ -88,16 +88,13 @@ end
 
 -- Returns the answer with what there is now.
 local function answer(code, due, known)
-  if not known then return answered(call('HGETALL', key), taken, due, code) end
-  local there = ours()
+  if not known then return answered(whole(), taken, due, code) end
+  local parts = {}
   for place = 11, 10 + count do
     local text = fields[ARGV[place]]
-    if text then
-      there[#there + 1] = ARGV[place]
-      there[#there + 1] = text
-    end
+    if text then parts[#parts + 1] = '"' .. ARGV[place] .. '":' .. text end
   end
-  return answered(there, taken, due, code)
+  return answered('{' .. table.concat(parts, ',') .. '}', taken, due, code)
 end
 
 local function run()
@@ -106,17 +103,15 @@ local function run()
   end
 end
 
--- Returns that an operator was refused, why behind the fields of ours: which it was, and a reason or a limit.
+-- Returns that an operator was refused, and why: which it was, and a reason or a limit.
 local function declined(...)
-  local list = ours()
-  for place = 1, select('#', ...) do list[6 + place] = (select(place, ...)) end
-  return answered(list, false, false, REFUSED)
+  return {found[1], found[2], found[3], {...}, false, 0, REFUSED}
 end
 
 local fine, problem = pcall(run)
 if not fine then
   if type(problem) ~= 'table' then return {CORRUPT} end -- Lua stumbled over what is no text of ours
-  if problem[1] == AGAIN then return answered(call('HGETALL', key), false, false, AGAIN) end
+  if problem[1] == AGAIN then return {call('HGETALL', key), AGAIN} end
   if problem[1] == CORRUPT then return {CORRUPT} end
   return declined(number, unpack(problem, 2))
 end
