@@ -128,7 +128,7 @@ async def test_a_sentinel_names_the_master_also_after_it_died(sentineled: Sentin
     dispatcher = Dispatcher(store, PATIENCE)
     await dispatcher.open()
     holder = await started(store, {"n": 0})
-    assert (await dispatcher.submit(holder.update(Inc.of("n", 1)))).data == {"n": 1}
+    assert (await dispatcher.submit(holder.update(Inc.of("n", 1)))).opened().data == {"n": 1}
     client = Redis(port=sentineled.master.port)
     assert await client.wait(1, 5000) == 1  # the replica has it
     await client.aclose()

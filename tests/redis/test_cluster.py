@@ -51,7 +51,7 @@ async def test_sessions_of_one_batch_live_on_different_masters(cluster: Cluster,
     masters = {client.get_node_from_key(f"{harness.prefix}session:{holder.id}").name for holder in holders}
     answers = await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])
     assert len(masters) == 3
-    assert [answer.data for answer in answers] == [{"n": 1}] * 30
+    assert [answer.opened().data for answer in answers] == [{"n": 1}] * 30
     await client.aclose()
 
 

@@ -109,7 +109,7 @@ async def test_a_batch_is_one_trip_too(harness: RedisHarness) -> None:
         asking = asyncio.create_task(store.execute([holder.update(Inc.of("n", 1)) for holder in holders]))
         await wire.has_heard(before + 60, b"EVALSHA")
         wire.let_go()
-        assert [answer.data for answer in await asking] == [{"n": 1}] * 60
+        assert [answer.opened().data for answer in await asking] == [{"n": 1}] * 60
         await store.close()
 
 

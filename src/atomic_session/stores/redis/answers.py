@@ -57,7 +57,7 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
     raw, text = reply[3], reply[4]
     whole = type(command) is not Update or _is_whole(command, record, done=code == _DONE)
     try:
-        data = decode_fields(raw)
+        data = None if whole and type(command) is Update else decode_fields(raw)
         taken = MISSING if text is None else decode(text)
     except ValueError as error:
         corrupt = CorruptRecord(command.id, str(error))

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ...commands import Answer, Command, Create, Login, Outcome, Rotate, Update
 from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OutcomeUnknown, StoreUnavailable
 from ...fields import encode_fields
-from ...lifecycle import Stored, login_of, perform
+from ...lifecycle import Stored, is_limited, login_of, perform
 from ...limits import Limits
 from .answers import AGAIN, answer_of
 from .compile import compile_command
