@@ -11,10 +11,13 @@ from .store import Store
 __all__ = ["open_url"]
 
 _REDIS = ("atomic_session.stores.redis", "RedisStore")
+_POSTGRESQL = ("atomic_session.stores.postgresql", "PostgreSQLStore")
 _STORES = {
     "memory": ("atomic_session.stores.memory", "MemoryStore"),
     "mongodb": ("atomic_session.stores.mongodb", "MongoStore"),
     "mongodb+srv": ("atomic_session.stores.mongodb", "MongoStore"),
+    "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL,
     "sqlite": ("atomic_session.stores.sqlite", "SQLiteStore"),
     "redis": _REDIS,
     "rediss": _REDIS,
@@ -42,7 +45,7 @@ def open_url(url: str, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) ->
     try:
         factory = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        extra = scheme.partition("+")[0]
+        extra = module.rpartition(".")[2]
         raise ImportError(f"{error.name} is missing: pip install 'atomic-session[{extra}]'") from error
     store: Store = factory.from_url(url, limits=limits, timeout=timeout)
     return store

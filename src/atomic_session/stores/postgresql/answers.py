@@ -1,0 +1,108 @@
+"""From the rows that `run` returns to answers: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from ... import commands, operators
+from ...commands import Answer, Command, Outcome, Update
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OperatorError
+from ...fields import decode_fields
+from ...lifecycle import Stored
+from ...paths import show_path
+from ...record import Record
+from ...values import MISSING, decode, decode_name, encode
+
+__all__ = ["AGAIN", "UNTRIED", "Row", "answer_of", "outcome_of", "stored_of"]
+
+Row: TypeAlias = Any
+"""The columns of the function's result, by number."""
+
+AGAIN = 7
+"""The server leaves this update to the slow path."""
+
+UNTRIED = 8
+"""The command comes after such an update of the same session: nothing was done."""
+
+_CORRUPT = 9
+_DONE, _UNMET, _REFUSED = 0, 1, 2
+_NOT_LIVE = {
+    3: Answer(Outcome.ROTATED),
+    4: Answer(Outcome.DESTROYED),
+    5: Answer(Outcome.ABSENT),
+    6: Answer(Outcome.EXISTS),
+}
+_CODE, _RENEWED, _DATA, _WHOLE, _TAKEN, _NUMBER, _REASON, _RECORD = range(8)
+_from_columns: Callable[..., Record] = Record
+_OWNER = 8
+"""Where the owner stands in a record, counted behind its id."""
+
+
+def outcome_of(row: Row) -> int:
+    """Return the number of what became of the command."""
+    code: int = row[_CODE]
+    return code
+
+
+def answer_of(command: Command, row: Row) -> Answer:
+    """
+    Return the answer that *row* says to *command*, which is no `Create` that was done.
+
+    Raises:
+        CorruptRecord: what is stored is not ours.
+    """
+    code = row[_CODE]
+    if code in _NOT_LIVE:
+        return _NOT_LIVE[code]
+    if code == _CORRUPT:
+        raise CorruptRecord(command.id, "a text in it is not ours")
+    if type(command) is commands.Destroy:
+        return Answer(Outcome.DONE)
+    record = _record_of(command.id, row)
+    if code == _REFUSED and type(command) is Update:
+        return Answer(Outcome.REFUSED, record, error=_refusal(command, row[_NUMBER], row[_REASON]))
+    if row[_DATA] is None:
+        return Answer(Outcome.DONE, record, renewed=row[_RENEWED])
+    try:
+        data = decode_fields(row[_DATA].encode())
+        taken = MISSING if row[_TAKEN] is None else decode(row[_TAKEN].encode())
+    except ValueError as error:
+        raise CorruptRecord(command.id, str(error)) from error
+    outcome = Outcome.UNMET if code == _UNMET else Outcome.DONE
+    return Answer(outcome, record, data, row[_WHOLE], None, taken, row[_RENEWED])
+
+
+def stored_of(session_id: str, row: Row) -> Stored:
+    """
+    Return the record and all its data, from a row that has them.
+
+    Raises:
+        CorruptRecord: it is not ours.
+    """
+    try:
+        raw = encode(decode_fields(row[_DATA].encode()))
+    except ValueError as error:
+        raise CorruptRecord(session_id, str(error)) from error
+    return Stored(_record_of(session_id, row), raw)
+
+
+def _record_of(session_id: str, row: Row) -> Record:
+    columns = row[_RECORD:]
+    owner = columns[_OWNER]
+    if owner is None:
+        return _from_columns(session_id, *columns)
+    try:
+        name = decode_name(owner)
+    except ValueError as error:
+        raise CorruptRecord(session_id, "its owner is no text of ours") from error
+    return _from_columns(session_id, *columns[:_OWNER], name, *columns[_OWNER + 1 :])
+
+
+def _refusal(command: Update, number: int | None, reason: str) -> AtomicSessionError:
+    if number is None:
+        limit, maximum, actual = reason.split()
+        return LimitExceeded(limit, int(maximum), int(actual))
+    operator = command.update.operators[number - len(command.update.guards)]
+    path = show_path(()) if isinstance(operator, operators.Replace) else show_path(operator.path)
+    return OperatorError(operator.verb, path, reason)

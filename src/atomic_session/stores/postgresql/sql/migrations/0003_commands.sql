@@ -1,0 +1,302 @@
+-- Says whether there is a tag in a text of data that we never write.
+CREATE FUNCTION "atomic_session".is_strange(text_of_data text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN coalesce(strpos(text_of_data, '"~') > 0 AND text_of_data ~ '"~[^bdnosu]', false);
+END $$;
+
+-- One batch of commands: a single statement calls `run`.
+--
+-- Parameters: one element for each command, the commands of one session beside each other, sessions in the order of
+--             their ids.  Everybody locks rows in that order, so no two batches wait for each other.
+--               ids, verbs     which session, and what is asked
+--               digests        the digest that is shown, NULL where the application asks by id
+--               nows           the instant of the command
+--               max_ages, touch_afters   the settings' lifetimes, NULL where they say nothing
+--               details        JSON, by verb:
+--                 create   [created, last_used, renew_at, idle_deadline, absolute_deadline, max_age, owner,
+--                           authenticated_at, rev, data]
+--                 update   [the rev that is known, names of the fields it touches joined by "[" (null for all),
+--                           guards and operators...]
+--                 put      [the rev it replaces, data]
+--                 touch    [max_age of its own, null for none]
+--                 rotate   [new digest in base64, previous_until, grace_until, 1 for a login, absolute deadline
+--                           from a login, owner from a login]
+--             most_field, most_record   bytes of text; what has more is left to Python, which counts exactly
+--             padding, depth            as `apply` takes them
+-- Result:     a row for each command, in their order: the outcome, whether the cookie is to be sent again, all data or
+--             the touched fields as text, whether it is all, what was taken, and of a refusal which guard or operator
+--             and why; then the record.
+--             0 done, 1 unmet, 2 refused, 3 rotated, 4 destroyed, 5 absent, 6 exists, 7 only Python knows: it gets all
+--             data, 8 not tried: it comes after such a one, 9 corrupt.
+-- One step:   a row is read after it is locked, and written before anybody else sees it.  A session that is only
+--             looked at is not locked, and such a batch writes nothing.
+CREATE FUNCTION "atomic_session".run(
+    ids text[], verbs text[], digests bytea[], nows bigint[], max_ages bigint[], touch_afters bigint[],
+    details text[], most_field integer, most_record bigint, padding integer, depth integer
+) RETURNS TABLE (
+    outcome integer, renewed boolean, answer text, whole boolean, taken text, number integer, reason text,
+    digest bytea, rev bigint, created bigint, last_used bigint, renew_at bigint, idle_deadline bigint,
+    absolute_deadline bigint, max_age bigint, owner text, authenticated_at bigint, previous_digest bytea,
+    previous_until bigint, grace_until bigint, destroyed boolean
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    count integer := cardinality(ids);
+    its_size bigint;
+    its_data jsonb;
+    there boolean;           -- the row is
+    locked boolean;          -- nobody else can change it
+    blocked boolean;         -- an earlier command of this session is left to Python
+    changed boolean;         -- what is to be written: the record,
+    rewritten boolean;       -- and the data
+    verb text;
+    now bigint;
+    detail jsonb;
+    result "atomic_session".applied;
+    known bigint;
+    names text[];
+    name text;
+    old_text text;
+    new_text text;
+    fields text;             -- those that an update touches, as text
+    corrupt boolean;
+    grown bigint;
+    idle bigint;
+BEGIN
+    FOR place IN 1 .. count LOOP
+        verb := verbs[place];
+        now := nows[place];
+        IF place = 1 OR ids[place] <> ids[place - 1] THEN
+            blocked := false;
+            changed := false;
+            rewritten := false;
+            locked := false;
+            -- What is only looked at needs no lock, but where a renewal is due.
+            IF verb = 'load' AND (place = count OR ids[place + 1] <> ids[place]) THEN
+                SELECT s.digest, s.rev, s.created, s.last_used, s.renew_at, s.idle_deadline, s.absolute_deadline,
+                       s.max_age, s.owner, s.authenticated_at, s.previous_digest, s.previous_until, s.grace_until,
+                       s.destroyed, s.size, s.data
+                  INTO digest, rev, created, last_used, renew_at, idle_deadline, absolute_deadline, max_age, owner,
+                       authenticated_at, previous_digest, previous_until, grace_until, destroyed, its_size, its_data
+                  FROM "atomic_session".records AS s
+                 WHERE s.id = ids[place];
+                there := FOUND;
+                locked := NOT there OR now < renew_at OR now >= idle_deadline OR destroyed
+                    OR digests[place] <> digest AND digests[place] IS DISTINCT FROM previous_digest;
+            END IF;
+            IF NOT locked THEN
+                SELECT s.digest, s.rev, s.created, s.last_used, s.renew_at, s.idle_deadline, s.absolute_deadline,
+                       s.max_age, s.owner, s.authenticated_at, s.previous_digest, s.previous_until, s.grace_until,
+                       s.destroyed, s.size, s.data
+                  INTO digest, rev, created, last_used, renew_at, idle_deadline, absolute_deadline, max_age, owner,
+                       authenticated_at, previous_digest, previous_until, grace_until, destroyed, its_size, its_data
+                  FROM "atomic_session".records AS s
+                 WHERE s.id = ids[place]
+                   FOR NO KEY UPDATE;
+                there := FOUND;
+            END IF;
+        END IF;
+
+        renewed := false;
+        answer := NULL;
+        whole := false;
+        taken := NULL;
+        number := NULL;
+        reason := NULL;
+
+        -- Who may use it.
+        IF blocked THEN
+            outcome := 8;
+        ELSIF verb = 'create' THEN
+            outcome := CASE WHEN there THEN 6 ELSE 0 END;
+        ELSIF NOT there THEN
+            outcome := 5;
+        ELSIF digests[place] <> digest
+            AND (previous_digest IS NULL OR digests[place] <> previous_digest OR now >= previous_until)
+        THEN
+            outcome := 5;
+        ELSIF digests[place] <> digest AND now >= grace_until THEN
+            outcome := 3;
+        ELSIF now >= idle_deadline OR now >= absolute_deadline THEN
+            outcome := 5;
+        ELSIF destroyed THEN
+            outcome := 4;
+        ELSIF verb = 'rotate' AND digests[place] <> digest THEN
+            outcome := 3;
+        ELSIF verb <> 'destroy' AND jsonb_typeof(its_data) <> 'object' THEN
+            outcome := 9;
+        ELSE
+            outcome := 0;
+        END IF;
+
+        -- What it does, but for the renewal.
+        IF outcome <> 0 THEN
+            NULL;
+        ELSIF verb = 'load' THEN
+            answer := its_data::text;
+            whole := true;
+            IF now < renew_at THEN
+                verb := NULL;
+            END IF;
+        ELSIF verb = 'update' THEN
+            detail := details[place]::jsonb;
+            known := (detail ->> 0)::bigint;
+            names := string_to_array(detail ->> 1, '[');
+            result := "atomic_session".apply(its_data, detail, 2, padding, depth);
+            outcome := result.code;
+            whole := known IS DISTINCT FROM rev;
+            grown := its_size;
+            fields := '';
+            corrupt := false;
+            FOREACH name IN ARRAY coalesce(names, '{}') LOOP
+                old_text := (its_data -> name)::text;
+                corrupt := corrupt OR "atomic_session".is_strange(old_text);
+                new_text := (CASE WHEN outcome = 0 THEN result.data ELSE its_data END -> name)::text;
+                grown := grown + coalesce(octet_length(new_text) + octet_length(name) + 6, 0)
+                    - coalesce(octet_length(old_text) + octet_length(name) + 6, 0);
+                IF new_text IS NOT NULL THEN
+                    fields := fields || ',"' || name || '":' || new_text;
+                    IF outcome = 0 AND octet_length(new_text) > most_field THEN
+                        outcome := 7;
+                    END IF;
+                END IF;
+            END LOOP;
+            IF outcome = 0 AND names IS NULL THEN
+                whole := true;
+                answer := result.data::text;
+                grown := octet_length(answer);
+                IF grown > most_field THEN
+                    outcome := 7;
+                END IF;
+            ELSIF outcome = 0 THEN
+                answer := CASE WHEN whole THEN result.data::text ELSE '{' || substr(fields, 2) || '}' END;
+            ELSIF outcome = 1 THEN
+                answer := CASE WHEN whole OR names IS NULL THEN its_data::text ELSE '{' || substr(fields, 2) || '}' END;
+            END IF;
+            IF corrupt OR whole AND outcome < 2 AND "atomic_session".is_strange(answer) THEN
+                outcome := 9;
+            END IF;
+            IF outcome = 0 AND grown > most_record THEN
+                outcome := 7;
+            END IF;
+            IF outcome = 0 THEN
+                taken := result.taken::text;
+                its_data := result.data;
+                its_size := grown;
+                rev := rev + 1;
+                rewritten := true;
+            ELSIF outcome = 2 THEN
+                number := result.number;
+                reason := result.reason;
+            ELSIF outcome = 7 THEN
+                blocked := true;
+                answer := its_data::text;
+            END IF;
+        ELSIF verb = 'put' THEN
+            detail := details[place]::jsonb;
+            IF (detail ->> 0)::bigint = rev THEN
+                its_data := detail -> 1;
+                its_size := octet_length(its_data::text);
+                rev := rev + 1;
+                rewritten := true;
+            ELSE
+                outcome := 7;
+                blocked := true;
+                answer := its_data::text;
+            END IF;
+        ELSIF verb = 'touch' THEN
+            detail := details[place]::jsonb;
+            IF (detail ->> 0) IS NOT NULL THEN
+                max_age := (detail ->> 0)::bigint;
+                renew_at := now;
+            END IF;
+        ELSIF verb = 'rotate' THEN
+            detail := details[place]::jsonb;
+            previous_digest := digest;
+            digest := decode(detail ->> 0, 'base64');
+            previous_until := (detail ->> 1)::bigint;
+            grace_until := (detail ->> 2)::bigint;
+            renew_at := now;
+            IF (detail ->> 3) = '1' THEN
+                absolute_deadline := (detail ->> 4)::bigint;
+                owner := detail ->> 5;
+                authenticated_at := now;
+            END IF;
+        ELSIF verb = 'destroy' THEN
+            destroyed := true;
+            owner := NULL;
+            idle_deadline := now + 60000;
+            absolute_deadline := NULL;
+            last_used := now;
+            its_data := '{}';
+            its_size := 0;
+            changed := true;
+            rewritten := true;
+        ELSIF verb = 'create' THEN
+            detail := details[place]::jsonb;
+            digest := digests[place];
+            created := (detail ->> 0)::bigint;
+            last_used := (detail ->> 1)::bigint;
+            renew_at := (detail ->> 2)::bigint;
+            idle_deadline := (detail ->> 3)::bigint;
+            absolute_deadline := (detail ->> 4)::bigint;
+            max_age := (detail ->> 5)::bigint;
+            owner := detail ->> 6;
+            authenticated_at := (detail ->> 7)::bigint;
+            rev := (detail ->> 8)::bigint;
+            its_data := detail -> 9;
+            its_size := CASE WHEN its_data = '{}' THEN 0 ELSE octet_length(its_data::text) END;
+            previous_digest := NULL;
+            previous_until := 0;
+            grace_until := 0;
+            destroyed := false;
+            INSERT INTO "atomic_session".records
+            VALUES (ids[place], run.digest, run.rev, run.created, run.last_used, run.renew_at, run.idle_deadline,
+                    run.absolute_deadline, run.max_age, run.owner, run.authenticated_at, run.previous_digest,
+                    run.previous_until, run.grace_until, run.destroyed,
+                    (run.idle_deadline + 3599999) / 3600000 * 3600000, its_size, its_data)
+                ON CONFLICT DO NOTHING;
+            there := FOUND;
+            IF NOT FOUND THEN  -- somebody else was quicker, with an id that nobody can guess
+                outcome := 6;
+                blocked := true;
+            END IF;
+        END IF;
+
+        -- The renewal.
+        IF outcome = 0 AND verb IN ('load', 'update', 'put', 'touch', 'rotate') THEN
+            renewed := now >= renew_at;
+            idle := coalesce(max_age, max_ages[place]);
+            last_used := now;
+            idle_deadline := least(now + idle, absolute_deadline);
+            IF renewed THEN
+                renew_at := now + CASE WHEN touch_afters[place] < idle THEN touch_afters[place] ELSE idle / 10 END;
+            END IF;
+            changed := true;
+        END IF;
+
+        -- What the session's commands have changed is written once.
+        IF changed AND (place = count OR ids[place + 1] <> ids[place]) THEN
+            IF rewritten THEN
+                UPDATE "atomic_session".records AS s
+                   SET digest = run.digest, rev = run.rev, last_used = run.last_used, renew_at = run.renew_at,
+                       idle_deadline = run.idle_deadline, absolute_deadline = run.absolute_deadline,
+                       max_age = run.max_age, owner = run.owner, authenticated_at = run.authenticated_at,
+                       previous_digest = run.previous_digest, previous_until = run.previous_until,
+                       grace_until = run.grace_until, destroyed = run.destroyed,
+                       purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000, size = its_size, data = its_data
+                 WHERE s.id = ids[place];
+            ELSE
+                UPDATE "atomic_session".records AS s
+                   SET digest = run.digest, last_used = run.last_used, renew_at = run.renew_at,
+                       idle_deadline = run.idle_deadline, absolute_deadline = run.absolute_deadline,
+                       max_age = run.max_age, owner = run.owner, authenticated_at = run.authenticated_at,
+                       previous_digest = run.previous_digest, previous_until = run.previous_until,
+                       grace_until = run.grace_until,
+                       purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000
+                 WHERE s.id = ids[place];
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;

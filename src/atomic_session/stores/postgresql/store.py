@@ -1,0 +1,142 @@
+"""The PostgreSQL store: a row per session, many commands in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from ...clock import Instant
+from ...commands import Answer, Command, Outcome
+from ...errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
+from ...limits import DEFAULT_LIMITS, Limits
+from ...store import SessionInfo
+from ...values import encode_name
+from .pools import ConnectionPool, GivenPool, OwnPools, address_of
+from .schema import prepare, queries_in
+from .trips import Statement, Trips
+from .work import Fate, Work, is_limited
+
+__all__ = ["PostgreSQLStore"]
+
+_CALL = 0.9
+"""The share of a caller's time that a trip has: who is nearer to the server gives up first, and knows more."""
+
+
+class PostgreSQLStore:
+    """
+    Keep records in a PostgreSQL database, one row each.
+
+    An acknowledged change is as safe as a commit is there: with the server's defaults it survives a
+    crash.  Only a primary is used.
+
+    Args:
+        place: a URL; or the application's own `asyncpg.Pool`, which serves the event loop that it belongs to and is
+            the application's to close.
+        schema: the schema that holds the tables, created where it is missing; the URL's, or "atomic_session".
+        in_transactions: every statement goes in a transaction of its own: a pooler that lends servers for one
+            transaction (pgbouncer) asks for that.  A URL with `statement_cache_size=0` says so, too.
+        timeout: seconds after which a call has failed.
+        limits: what one session may hold.
+
+    Raises:
+        ValueError: a setting is nonsense; the message names it.
+    """
+
+    lanes = 2
+    batch_size = 128
+
+    def __init__(
+        self,
+        place: str | asyncpg.Pool,
+        *,
+        schema: str | None = None,
+        in_transactions: bool = False,
+        timeout: float = 5.0,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._own: OwnPools | None = None
+        self._given: GivenPool | None = None
+        address = address_of(place if isinstance(place, str) else "postgresql://")
+        if isinstance(place, str):
+            self._own = OwnPools(address, timeout)
+        else:
+            self._given = GivenPool(place)
+        self._schema = address.schema if schema is None else schema
+        self._queries = queries_in(self._schema)
+        self._trips = Trips(self._pool, timeout * _CALL, cached=address.cached and not in_transactions)
+        self._work = Work(self._trips, self._queries, limits)
+        self._ready = False
+
+    @classmethod
+    def from_url(cls, url: str, *, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) -> PostgreSQLStore:
+        """
+        Build one from `postgresql://` or `postgres://`.
+
+        What the driver takes in a URL may stand in it, and `schema=`, `pool_size=`, `statement_cache_size=0`.
+
+        Raises:
+            ValueError: an option is nonsense.
+        """
+        return cls(url, limits=limits, timeout=timeout)
+
+    async def open(self) -> None:
+        if not self._ready:
+            await prepare(self._trips, self._schema)
+            self._ready = True
+
+    async def close(self) -> None:
+        self._ready = False
+        if self._own is not None:
+            await self._own.close()
+
+    async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        if not self._ready:
+            await self.open()
+        if not any(map(is_limited, commands)):
+            fates = await self._work.all_of(commands) if commands else []
+        else:
+            fates = await self._in_turn(commands)
+        failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
+        if failures and len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
+            raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
+        return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
+
+    async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
+        rows = await self._ask("live_of_owner", encode_name(owner), now)
+        return [SessionInfo(*row) for row in rows]
+
+    async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
+        ((count,),) = await self._ask("destroy_all", encode_name(owner), keep, now)
+        return int(count)
+
+    async def purge(self, now: Instant, limit: int) -> int:
+        ((count,),) = await self._ask("purge", now, limit)
+        return int(count)
+
+    async def _ask(self, name: str, *arguments: object) -> Sequence[Any]:
+        if not self._ready:
+            await self.open()
+        return await self._trips.fetch(Statement(self._queries[name], *arguments))
+
+    async def _in_turn(self, commands: Sequence[Command]) -> list[Fate]:
+        """Carry out commands of which some are limited logins, each of these on its own."""
+        fates: list[Fate] = []
+        for command in commands:
+            try:
+                fates.append(await self._work.limited(command))
+            except AtomicSessionError as error:
+                fates.append(error)
+        return fates
+
+    async def _pool(self) -> ConnectionPool:
+        if self._given is not None:
+            return self._given
+        if self._own is None:
+            raise RuntimeError("a store without a place cannot have been made")
+        return await self._own.get()
+
+
+def _is_outage(error: AtomicSessionError) -> bool:
+    return isinstance(error, StoreUnavailable | OutcomeUnknown)

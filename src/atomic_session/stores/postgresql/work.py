@@ -1,0 +1,139 @@
+"""What becomes of commands: one statement for all of them, and the few that take more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from ...commands import Answer, Command, Create, Outcome, Update
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, StoreUnavailable
+from ...fields import decode_fields
+from ...lifecycle import evicted, login_of, perform
+from ...limits import Limits
+from ...values import encode_name
+from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, stored_of
+from .compile import Request, arguments_of, put, request_of
+from .schema import Queries
+from .trips import Statement, Trips
+
+__all__ = ["Fate", "Work", "is_limited"]
+
+Fate: TypeAlias = Answer | AtomicSessionError
+"""An answer; or what is to be raised to whoever asked."""
+
+Connection: TypeAlias = Any
+
+_SLOW_TRIES = 200
+"""How often the slow path is gone again because somebody else was quicker."""
+
+
+def is_limited(command: Command) -> bool:
+    """Say whether *command* is a login that must find room."""
+    login = login_of(command)
+    return login is not None and login.limit is not None
+
+
+class Work:
+    """Carry out commands over *trips*."""
+
+    def __init__(self, trips: Trips, queries: Queries, limits: Limits) -> None:
+        self._trips = trips
+        self._queries = queries
+        self._limits = limits
+
+    async def all_of(self, commands: Sequence[Command]) -> list[Fate]:
+        """
+        Carry out *commands*, none of them limited, in one statement.
+
+        Raises:
+            StoreUnavailable, OutcomeUnknown, CorruptRecord: none of them was carried out, or any may have been.
+        """
+        fates: dict[int, Fate] = {}
+        requests: dict[int, Request] = {}
+        for place in sorted(range(len(commands)), key=lambda place: commands[place].id):
+            try:
+                requests[place] = request_of(commands[place], self._limits)
+            except LimitExceeded as error:
+                fates[place] = Answer(Outcome.REFUSED, error=error)
+        rows = await self._run(list(requests.values())) if requests else ()
+        left: list[tuple[int, Row]] = []
+        for place, row in zip(requests, rows, strict=True):
+            if outcome_of(row) in (AGAIN, UNTRIED):
+                left.append((place, row))
+            else:
+                fates[place] = self._fate(commands[place], row)
+        for place, row in left:
+            fates[place] = await self._later(commands[place], row)
+        return [fates[place] for place in range(len(commands))]
+
+    async def limited(self, command: Command) -> Fate:
+        """
+        Carry out a login that must find room; whoever gives way to it is destroyed with it.
+
+        Raises:
+            StoreUnavailable, OutcomeUnknown, CorruptRecord: it was not carried out, or may have been.
+        """
+        login = login_of(command)
+        if login is None or login.limit is None:
+            return (await self.all_of([command]))[0]
+        owner, limit = encode_name(login.owner), login.limit
+        try:
+            request = request_of(command, self._limits)
+        except LimitExceeded as error:
+            return Answer(Outcome.REFUSED, error=error)
+
+        async def log_in(connection: Connection) -> Fate:
+            others = await connection.fetchval(self._queries["take_turn"], owner, command.id, command.now)
+            (row,) = await connection.fetch(self._queries["run"], *arguments_of([request], self._limits))
+            fate = self._fate(command, row)
+            if isinstance(fate, Answer) and fate.outcome is Outcome.DONE:
+                going = evicted(limit, others)
+                if going:
+                    await connection.execute(self._queries["bury"], list(going), command.now)
+            return fate
+
+        try:
+            fate: Fate = await self._trips.transact(log_in, command.id)
+        except LimitExceeded as error:
+            return Answer(Outcome.REFUSED, error=error)
+        return fate
+
+    async def _run(self, requests: Sequence[Request]) -> Sequence[Row]:
+        arguments = arguments_of(requests, self._limits)
+        return await self._trips.fetch(Statement(self._queries["run"], *arguments, session_id=requests[0].id))
+
+    def _fate(self, command: Command, row: Row) -> Fate:
+        if type(command) is Create and outcome_of(row) == 0:
+            return perform(command, None, self._limits)[1]
+        try:
+            return answer_of(command, row)
+        except CorruptRecord as error:
+            return error
+
+    async def _later(self, command: Command, row: Row) -> Fate:
+        """Carry out what the batch left: the neighbours are done, so whatever fails is this one's own fate."""
+        try:
+            if outcome_of(row) == AGAIN and type(command) is Update:
+                return await self._slowly(command, row)
+            return (await self.all_of([command]))[0]
+        except AtomicSessionError as error:
+            return error
+
+    async def _slowly(self, command: Update, row: Row) -> Fate:
+        """Apply to what the server found, and put it back if nobody has changed the data since; else try again."""
+        for _ in range(_SLOW_TRIES):
+            before = stored_of(command.id, row)
+            after, answer = perform(command, before, self._limits)
+            if after is None or after is before:
+                return answer
+            (row,) = await self._run([put(command, before.record.rev, decode_fields(after.raw))])
+            if outcome_of(row) == 0:
+                return _put_answer(answer, answer_of(command, row))
+            if outcome_of(row) != AGAIN:
+                return self._fate(command, row)
+        return StoreUnavailable("others change this session all the time")
+
+
+def _put_answer(applied: Answer, stored: Answer) -> Answer:
+    """Return the answer to an update that was applied here, with the record that the server has made."""
+    return Answer(applied.outcome, stored.record, applied.data, applied.whole, None, applied.taken, stored.renewed)

