@@ -28,6 +28,7 @@ FIGURES = (
     "mongodb",
     "redis",
     "redis_http",
+    "postgresql",
     "http",
 )
 

@@ -37,9 +37,9 @@ _WRITTEN_AT_ONCE = ("-c", "fsync=off", "-c", "full_page_writes=off")
 class PostgreSQL:
     """One server, which can be stopped, killed and started again with what it had."""
 
-    def __init__(self, *options: str, durable: bool = False) -> None:
+    def __init__(self, *options: str, durable: bool = False, folder: Path | None = None) -> None:
         self.port = _free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-", dir=folder))
         self._options = (*options, *(() if durable else _WRITTEN_AT_ONCE))
         self._account = _account()
         self._binaries = self._reachable(_installation())
@@ -118,9 +118,9 @@ class PostgreSQL:
 
 
 @contextlib.contextmanager
-def server(*options: str, durable: bool = False) -> Iterator[PostgreSQL]:
-    """Run a server that nobody else uses."""
-    made = PostgreSQL(*options, durable=durable)
+def server(*options: str, durable: bool = False, folder: Path | None = None) -> Iterator[PostgreSQL]:
+    """Run a server that nobody else uses, below an open *folder*; a *durable* one waits for the disk."""
+    made = PostgreSQL(*options, durable=durable, folder=folder)
     try:
         made.start()
         yield made

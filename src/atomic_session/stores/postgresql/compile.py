@@ -65,9 +65,9 @@ def arguments_of(requests: Sequence[Request], limits: Limits) -> Arguments:
     )
 
 
-def request_of(command: commands.Command, limits: Limits) -> Request:
+def request_of(command: commands.Command, limits: Limits, *, alone: bool) -> Request:
     """
-    Return what *command* asks of the server.
+    Return what *command* asks of the server; a load that is *alone* has nothing but loads of its session beside it.
 
     Raises:
         LimitExceeded: it creates what is too large.
@@ -79,7 +79,7 @@ def request_of(command: commands.Command, limits: Limits) -> Request:
     if type(command) is commands.Update:
         return _renewing(command, "update", _update(command))
     if type(command) is commands.Load:
-        return _renewing(command, "load", None)
+        return _renewing(command, "look" if alone else "load", None)
     if type(command) is commands.Touch:
         return _renewing(command, "touch", f"[{_number(command.max_age)}]")
     if type(command) is commands.Rotate:

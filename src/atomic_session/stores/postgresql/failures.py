@@ -14,7 +14,7 @@ from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 
 __all__ = ["LOST", "broken", "is_to_be_repeated", "no_connection", "refused"]
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What is raised where a connection cannot be had, breaks, or brings an error of the server's."""
 
 _REPEATED = frozenset({"40001", "40P01"})
@@ -42,6 +42,8 @@ def no_connection(error: BaseException) -> StoreUnavailable:
     """Return what it means that no connection could be had: nothing was sent."""
     if isinstance(error, asyncpg.PostgresError):
         return StoreUnavailable(_reason(error))
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return StoreUnavailable("the server is a standby, or read-only")
     reason = StoreUnavailable(str(error) or "no connection could be had in time")
     reason.__cause__ = error
     return reason

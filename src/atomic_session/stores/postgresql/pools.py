@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from msgspec import Struct
 
-__all__ = ["Address", "ConnectionPool", "GivenPool", "OwnPool", "OwnPools", "address_of"]
+__all__ = ["Address", "ConnectionPool", "GivenPool", "OwnPool", "OwnPools", "abandon", "address_of"]
 
 Connection: TypeAlias = Any
 
@@ -82,6 +83,20 @@ class ConnectionPool(Protocol):
     async def close(self) -> None: ...
 
 
+def is_gone(connection: Connection) -> bool:
+    """Say whether a connection has broken; where it has, its pool may have taken it back already."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+def abandon(connection: Connection) -> None:
+    """End a connection at once, whatever it does; it is to be released all the same."""
+    with suppress(asyncpg.InterfaceError):  # its pool has taken it back
+        connection.terminate()
+
+
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
     """A connection in which nobody leaves anything that were to be reset."""
 
@@ -126,21 +141,21 @@ class OwnPool:
         self._most = min(_MOST_KEPT, address.size - 1)
 
     def at_hand(self) -> Connection | None:
-        if self._kept and not self._kept[-1].is_closed():
+        if self._kept and not is_gone(self._kept[-1]):
             return self._kept.pop()
         return None
 
     async def acquire(self) -> Connection:
         while self._kept:  # the last one is closed, or came just now
             connection = self._kept.pop()
-            if not connection.is_closed():
+            if not is_gone(connection):
                 return connection
             await self._pool.release(connection)
         await self._pool  # it begins once
         return await self._pool.acquire()
 
     async def release(self, connection: Connection) -> None:
-        if len(self._kept) < self._most and not connection.is_closed():
+        if len(self._kept) < self._most and not is_gone(connection):
             self._kept.append(connection)
         else:
             await self._pool.release(connection)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ...errors import StoreUnavailable
 from ...resources import read_migrations, read_queries
-from .trips import Statement, Trips
+from .trips import Connection, Trips
 
 __all__ = ["Queries", "migrations_in", "prepare", "queries_in"]
 
-Connection: TypeAlias = Any
 Queries: TypeAlias = dict[str, str]
 
 _PACKAGE = __name__.rpartition(".")[0]
@@ -43,7 +42,7 @@ async def prepare(trips: Trips, schema: str) -> None:
         StoreUnavailable: the server is not fit, a newer release made the tables, or the account may not do enough.
     """
     queries = queries_in(schema)
-    ((encoding, release),) = await trips.fetch(Statement(queries["server"]))
+    ((encoding, release),) = await trips.fetch(queries["server"])
     if encoding != "UTF8":
         raise StoreUnavailable(f"the database's encoding must be UTF8, not {encoding}")
     if release < _OLDEST:
@@ -51,7 +50,7 @@ async def prepare(trips: Trips, schema: str) -> None:
     migrations = migrations_in(schema)
     if await _version(trips, queries) != len(migrations):
         await trips.transact(lambda connection: migrate(connection, schema, migrations))
-    missing = [row[0] for row in await trips.fetch(Statement(queries["rights"]))]
+    missing = [row[0] for row in await trips.fetch(queries["rights"])]
     if missing:
         raise StoreUnavailable(f"the account needs the right to {', '.join(missing)} on {schema}.records")
 
@@ -77,10 +76,10 @@ async def migrate(connection: Connection, schema: str, migrations: Sequence[str]
 
 
 async def _version(trips: Trips, queries: Queries) -> int:
-    ((exists,),) = await trips.fetch(Statement(queries["is_migrated"]))
+    ((exists,),) = await trips.fetch(queries["is_migrated"])
     if not exists:
         return 0
-    ((version,),) = await trips.fetch(Statement(queries["version"]))
+    ((version,),) = await trips.fetch(queries["version"])
     return int(version)
 
 

@@ -15,7 +15,7 @@ from ...store import SessionInfo
 from ...values import encode_name
 from .pools import ConnectionPool, GivenPool, OwnPools, address_of
 from .schema import prepare, queries_in
-from .trips import Statement, Trips
+from .trips import Trips
 from .work import Fate, Work, is_limited
 
 __all__ = ["PostgreSQLStore"]
@@ -118,7 +118,7 @@ class PostgreSQLStore:
     async def _ask(self, name: str, *arguments: object) -> Sequence[Any]:
         if not self._ready:
             await self.open()
-        return await self._trips.fetch(Statement(self._queries[name], *arguments))
+        return await self._trips.fetch(self._queries[name], arguments)
 
     async def _in_turn(self, commands: Sequence[Command]) -> list[Fate]:
         """Carry out commands of which some are limited logins, each of these on its own."""

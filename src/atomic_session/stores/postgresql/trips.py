@@ -3,95 +3,85 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from ...errors import AtomicSessionError, StoreUnavailable
+from ...errors import AtomicSessionError, CorruptRecord, OutcomeUnknown, StoreUnavailable
 from .failures import LOST, broken, is_to_be_repeated, no_connection, refused
-from .pools import ConnectionPool
+from .pools import ConnectionPool, abandon
 
-__all__ = ["Statement", "Trips"]
+__all__ = ["Connection", "Rows", "Trips"]
 
 Rows: TypeAlias = Sequence[Any]
 Connection: TypeAlias = Any
 Work: TypeAlias = "Callable[[Connection], Awaitable[Any]]"
 
 _MOST_TRIES = 10
-"""How often a statement is asked that the server undoes for the sake of others."""
-
-
-class Statement:
-    """A statement, and of which session it is where it is of one."""
-
-    __slots__ = ("arguments", "query", "session_id")
-
-    def __init__(self, query: str, *arguments: object, session_id: str = "") -> None:
-        self.query = query
-        self.arguments = arguments
-        self.session_id = session_id
+"""How often is asked again what the server has undone for the sake of others."""
 
 
 class Trips:
-    """Trips over the connections that *pool* returns, each of *timeout* seconds at most."""
+    """
+    Trips over the connections that *pool* returns, each of *timeout* seconds at most.
+
+    Where statements are not *cached*, each goes in a transaction of its own.
+    """
 
     def __init__(self, pool: Callable[[], Awaitable[ConnectionPool]], timeout: float, *, cached: bool) -> None:
         self._pool = pool
         self._timeout = timeout
         self._cached = cached
 
-    async def fetch(self, statement: Statement) -> Rows:
+    async def fetch(self, query: str, arguments: Sequence[object] = (), session_id: str = "") -> Rows:
         """
         Carry out one statement.
 
         Raises:
             StoreUnavailable: it was not, or was undone.
             OutcomeUnknown: it may have been.
-            CorruptRecord: it was undone, for what is in a record.
+            CorruptRecord: it was undone, for what is in a record: one session's, or of one with *session_id*.
         """
+        for _ in range(_MOST_TRIES):
+            pool = await self._pool()
+            connection = pool.at_hand() or await self._acquired(pool)
+            try:
+                if self._cached:
+                    rows: Rows = await connection.fetch(query, *arguments, timeout=self._timeout)
+                else:
+                    rows = await self._in_transaction(connection, lambda lent: lent.fetch(query, *arguments))
+            except LOST as error:
+                reason = _settled(connection, error, session_id, committing=self._cached)
+                if reason is not None:
+                    raise reason from reason.__cause__
+            except BaseException:
+                abandon(connection)  # what was sent may still be answered: nobody else may read that
+                raise
+            else:
+                return rows
+            finally:
+                await pool.release(connection)
+        raise StoreUnavailable("others hold the same sessions all the time")
 
-        async def work(connection: Connection) -> Rows:
-            rows: Rows = await connection.fetch(statement.query, *statement.arguments)
-            return rows
-
-        rows: Rows = await self.transact(work, statement.session_id, alone=self._cached)
-        return rows
-
-    async def transact(self, work: Work, session_id: str = "", *, alone: bool = False) -> Any:
+    async def transact(self, work: Work, session_id: str = "") -> Any:
         """
-        Carry out *work*: in a transaction, or *alone* where it is one statement.
+        Carry out *work* in a transaction, which is undone if it raises.
 
         Raises:
             StoreUnavailable, OutcomeUnknown, CorruptRecord: as `fetch` does.
+            AtomicSessionError: what *work* raises.
         """
         for _ in range(_MOST_TRIES):
-            progress = _Progress(alone)
+            pool = await self._pool()
+            connection = pool.at_hand() or await self._acquired(pool)
             try:
-                async with asyncio.timeout(self._timeout), self._connection() as connection:
-                    return await progress.carry_out(work, connection)
-            except AtomicSessionError:
-                raise
+                return await self._in_transaction(connection, work)
             except LOST as error:
-                if is_to_be_repeated(error):
-                    continue
-                reason = refused(error, session_id) or broken(error, committing=progress.committing)
-                raise reason from reason.__cause__
+                reason = _settled(connection, error, session_id, committing=False)
+                if reason is not None:
+                    raise reason from reason.__cause__
+            finally:
+                await pool.release(connection)
         raise StoreUnavailable("others hold the same sessions all the time")
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        pool = await self._pool()
-        connection = pool.at_hand()
-        if connection is None:
-            connection = await self._acquired(pool)
-        try:
-            yield connection
-        except BaseException as error:
-            if refused(error, "") is None and not isinstance(error, AtomicSessionError):
-                connection.terminate()  # what was sent may still be answered: nobody else may read that
-            raise
-        finally:
-            await pool.release(connection)
 
     async def _acquired(self, pool: ConnectionPool) -> Connection:
         """Wait for a connection, for half of the time: until then nothing was sent."""
@@ -102,28 +92,48 @@ class Trips:
             reason = no_connection(error)
             raise reason from reason.__cause__
 
+    async def _in_transaction(self, connection: Connection, work: Work) -> Any:
+        """
+        Carry out *work* and commit it, in time.
 
-class _Progress:
-    """How far one try is: whether what it has sent may have been committed."""
-
-    def __init__(self, alone: bool) -> None:
-        self._alone = alone
-        self.committing = alone
-
-    async def carry_out(self, work: Work, connection: Connection) -> Any:
-        if self._alone:
-            return await work(connection)
-        transaction = connection.transaction(isolation="read_committed")
-        await transaction.start()
+        Raises:
+            OutcomeUnknown: it was lost while it was committed.
+        """
+        committing = False
         try:
-            result = await work(connection)
-        except AtomicSessionError:
-            await transaction.rollback()
-            raise
+            async with asyncio.timeout(self._timeout):
+                transaction = connection.transaction(isolation="read_committed")
+                await transaction.start()
+                try:
+                    result = await work(connection)
+                except (AtomicSessionError, *LOST) as error:
+                    if isinstance(error, AtomicSessionError) or refused(error, "") is not None:
+                        await transaction.rollback()
+                    raise
+                committing = True
+                await transaction.commit()
         except LOST as error:
-            if refused(error, "") is not None:
-                await transaction.rollback()
+            if committing and refused(error, "") is None:
+                abandon(connection)
+                reason = broken(error, committing=True)
+                raise reason from reason.__cause__
             raise
-        self.committing = True
-        await transaction.commit()
+        except AtomicSessionError:
+            raise
+        except BaseException:
+            abandon(connection)
+            raise
         return result
+
+
+def _settled(
+    connection: Connection, error: BaseException, session_id: str, *, committing: bool
+) -> StoreUnavailable | OutcomeUnknown | CorruptRecord | None:
+    """Return what an error means, None where all is to be tried again; drop a connection that is not to be trusted."""
+    if is_to_be_repeated(error):
+        return None
+    reason = refused(error, session_id)
+    if reason is not None:
+        return reason
+    abandon(connection)
+    return broken(error, committing=committing)

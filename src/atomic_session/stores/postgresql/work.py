@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from ...commands import Answer, Command, Create, Outcome, Update
+from ...commands import Answer, Command, Create, Load, Outcome, Update
 from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, StoreUnavailable
 from ...fields import decode_fields
 from ...lifecycle import evicted, login_of, perform
@@ -14,14 +14,12 @@ from ...values import encode_name
 from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, stored_of
 from .compile import Request, arguments_of, put, request_of
 from .schema import Queries
-from .trips import Statement, Trips
+from .trips import Connection, Trips
 
 __all__ = ["Fate", "Work", "is_limited"]
 
 Fate: TypeAlias = Answer | AtomicSessionError
 """An answer; or what is to be raised to whoever asked."""
-
-Connection: TypeAlias = Any
 
 _SLOW_TRIES = 200
 """How often the slow path is gone again because somebody else was quicker."""
@@ -50,9 +48,11 @@ class Work:
         """
         fates: dict[int, Fate] = {}
         requests: dict[int, Request] = {}
+        written = {command.id for command in commands if type(command) is not Load}
         for place in sorted(range(len(commands)), key=lambda place: commands[place].id):
+            command = commands[place]
             try:
-                requests[place] = request_of(commands[place], self._limits)
+                requests[place] = request_of(command, self._limits, alone=command.id not in written)
             except LimitExceeded as error:
                 fates[place] = Answer(Outcome.REFUSED, error=error)
         rows = await self._run(list(requests.values())) if requests else ()
@@ -78,7 +78,7 @@ class Work:
             return (await self.all_of([command]))[0]
         owner, limit = encode_name(login.owner), login.limit
         try:
-            request = request_of(command, self._limits)
+            request = request_of(command, self._limits, alone=False)
         except LimitExceeded as error:
             return Answer(Outcome.REFUSED, error=error)
 
@@ -100,7 +100,7 @@ class Work:
 
     async def _run(self, requests: Sequence[Request]) -> Sequence[Row]:
         arguments = arguments_of(requests, self._limits)
-        return await self._trips.fetch(Statement(self._queries["run"], *arguments, session_id=requests[0].id))
+        return await self._trips.fetch(self._queries["run"], arguments, requests[0].id)
 
     def _fate(self, command: Command, row: Row) -> Fate:
         if type(command) is Create and outcome_of(row) == 0:

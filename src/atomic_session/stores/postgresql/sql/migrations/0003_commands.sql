@@ -23,6 +23,7 @@ END $$;
 --                           from a login, owner from a login]
 --             most_field, most_record   bytes of text; what has more is left to Python, which counts exactly
 --             padding, depth            as `apply` takes them
+--                 load, look   nothing; a look has none but looks of its session beside it
 -- Result:     a row for each command, in their order: the outcome, whether the cookie is to be sent again, all data or
 --             the touched fields as text, whether it is all, what was taken, and of a refusal which guard or operator
 --             and why; then the record.
@@ -46,6 +47,7 @@ DECLARE
     its_data jsonb;
     there boolean;           -- the row is
     locked boolean;          -- nobody else can change it
+    fresh boolean;           -- this is the session's first command
     blocked boolean;         -- an earlier command of this session is left to Python
     changed boolean;         -- what is to be written: the record,
     rewritten boolean;       -- and the data
@@ -70,9 +72,8 @@ BEGIN
             blocked := false;
             changed := false;
             rewritten := false;
-            locked := false;
-            -- What is only looked at needs no lock, but where a renewal is due.
-            IF verb = 'load' AND (place = count OR ids[place + 1] <> ids[place]) THEN
+            locked := verb <> 'look';
+            IF NOT locked THEN
                 SELECT s.digest, s.rev, s.created, s.last_used, s.renew_at, s.idle_deadline, s.absolute_deadline,
                        s.max_age, s.owner, s.authenticated_at, s.previous_digest, s.previous_until, s.grace_until,
                        s.destroyed, s.size, s.data
@@ -81,21 +82,25 @@ BEGIN
                   FROM "atomic_session".records AS s
                  WHERE s.id = ids[place];
                 there := FOUND;
-                locked := NOT there OR now < renew_at OR now >= idle_deadline OR destroyed
-                    OR digests[place] <> digest AND digests[place] IS DISTINCT FROM previous_digest;
             END IF;
-            IF NOT locked THEN
-                SELECT s.digest, s.rev, s.created, s.last_used, s.renew_at, s.idle_deadline, s.absolute_deadline,
-                       s.max_age, s.owner, s.authenticated_at, s.previous_digest, s.previous_until, s.grace_until,
-                       s.destroyed, s.size, s.data
-                  INTO digest, rev, created, last_used, renew_at, idle_deadline, absolute_deadline, max_age, owner,
-                       authenticated_at, previous_digest, previous_until, grace_until, destroyed, its_size, its_data
-                  FROM "atomic_session".records AS s
-                 WHERE s.id = ids[place]
-                   FOR NO KEY UPDATE;
-                there := FOUND;
-            END IF;
+            fresh := true;
         END IF;
+        -- What is only looked at needs the lock when a renewal is due.
+        IF locked AND fresh OR NOT locked AND there AND now >= renew_at AND now < idle_deadline
+            AND (digests[place] = digest OR digests[place] = previous_digest)
+        THEN
+            SELECT s.digest, s.rev, s.created, s.last_used, s.renew_at, s.idle_deadline, s.absolute_deadline,
+                   s.max_age, s.owner, s.authenticated_at, s.previous_digest, s.previous_until, s.grace_until,
+                   s.destroyed, s.size, s.data
+              INTO digest, rev, created, last_used, renew_at, idle_deadline, absolute_deadline, max_age, owner,
+                   authenticated_at, previous_digest, previous_until, grace_until, destroyed, its_size, its_data
+              FROM "atomic_session".records AS s
+             WHERE s.id = ids[place]
+               FOR NO KEY UPDATE;
+            there := FOUND;
+            locked := true;
+        END IF;
+        fresh := false;
 
         renewed := false;
         answer := NULL;
@@ -132,7 +137,7 @@ BEGIN
         -- What it does, but for the renewal.
         IF outcome <> 0 THEN
             NULL;
-        ELSIF verb = 'load' THEN
+        ELSIF verb = 'load' OR verb = 'look' THEN
             answer := its_data::text;
             whole := true;
             IF now < renew_at THEN
@@ -264,7 +269,7 @@ BEGIN
         END IF;
 
         -- The renewal.
-        IF outcome = 0 AND verb IN ('load', 'update', 'put', 'touch', 'rotate') THEN
+        IF outcome = 0 AND verb IN ('load', 'look', 'update', 'put', 'touch', 'rotate') THEN
             renewed := now >= renew_at;
             idle := coalesce(max_age, max_ages[place]);
             last_used := now;

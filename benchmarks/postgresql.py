@@ -1,0 +1,146 @@
+"""Updates on PostgreSQL: one alone, and many at once, beside the driver's own `UPDATE ... RETURNING`, one call each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from tests.servers.postgresql import server
+
+from atomic_session.stores.postgresql import PostgreSQLStore
+
+from .harness import Case, Figure, Options, Target, record
+from .sessions import create, data_of, managed, open_session, stored
+
+__all__ = ["measure"]
+
+_WIDTHS = {1: 200, 16: 40, 64: 20}
+"""How many tasks at once, and how often each of them updates in a round."""
+
+_CONNECTIONS = 16
+"""How many connections the driver's pool has: more of them were slower here."""
+
+_PLAIN = """
+UPDATE plain
+   SET data = jsonb_set(data || '{"color": "red"}', '{visits}', to_jsonb((data ->> 'visits')::bigint + 1)),
+       rev = rev + 1, deadline = $3::bigint
+ WHERE id = $1 AND digest = $2 AND deadline > $3::bigint - 1209600000
+RETURNING data, rev
+"""
+"""What a session needs at least: a guard, a change, a deadline, and the data back."""
+
+_DIGEST = b"x" * 32
+_NOW = 2_500_000_000_000
+
+Update = Callable[[int], Awaitable[object]]
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+    """A connection that its pool does not reset, which costs a trip."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@dataclass
+class _Side:
+    """One way to do an update, and how often it was done."""
+
+    update: Update
+    done: int = 0
+
+    async def run(self, width: int, times: int) -> float:
+        """Have *width* tasks update their sessions *times* each; return the microseconds of one update."""
+
+        async def work(number: int) -> None:
+            for _ in range(times):
+                await self.update(number)
+
+        start = time.perf_counter()
+        await asyncio.gather(*(work(number) for number in range(width)))
+        self.done += width * times
+        return (time.perf_counter() - start) / (width * times) * 1e6
+
+
+async def measure(options: Options) -> Figure:
+    figure = Figure("postgresql", "one update (set, inc) of a 0.5 KB session on PostgreSQL with its data back, durable")
+    widths = {width: options.times(times) for width, times in _WIDTHS.items() if width <= options.times(64, 16)}
+    most = max(widths)
+    cases: list[Case] = []
+    with server(durable=True, folder=options.folder.parent) as running:
+        async with (
+            _sessions(running.url, most, figure) as sessions,
+            _statements(running.url, most, figure) as statements,
+        ):
+            sides = {"ours": sessions, "asyncpg, UPDATE": statements}
+            for width, times in widths.items():
+                cases += [_case(f"{name}, {width} at once", side, width, times) for name, side in sides.items()]
+            for side in sides.values():
+                await side.run(most, 10)
+            await record(figure, cases, options.rounds)
+    ours, theirs = "ours, {} at once", "asyncpg, UPDATE, {} at once"
+    for width in widths:
+        if width == 1:
+            target = Target("at most", 1.2)
+            figure.compare("time of one alone: ours / asyncpg", ours.format(1), theirs.format(1), target)
+        else:
+            target = Target("at least", 3) if width == 64 else None
+            name = f"updates/s, {width} at once: ours / asyncpg"
+            figure.compare(name, theirs.format(width), ours.format(width), target)
+    return figure
+
+
+def _case(name: str, side: _Side, width: int, times: int) -> Case:
+    async def turn() -> float:
+        return await side.run(width, times)
+
+    return Case(name, "us", turn)
+
+
+@asynccontextmanager
+async def _sessions(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
+    async with managed(PostgreSQLStore.from_url(url)) as context:
+        made = await create(context, count, data_of())
+        before = await stored(context, made, "visits")
+
+        async def update(number: int) -> object:
+            return await open_session(context, made[number]).set("color", "red").inc("visits")
+
+        side = _Side(update)
+        yield side
+        figure.counted["ours: updates acknowledged"] = side.done
+        figure.counted["ours: updates stored"] = await stored(context, made, "visits") - before
+
+
+@asynccontextmanager
+async def _statements(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
+    pool: Any = await asyncpg.create_pool(
+        url, min_size=_CONNECTIONS, max_size=_CONNECTIONS, connection_class=_Connection
+    )
+    await pool.execute(
+        "CREATE TABLE plain (id text PRIMARY KEY, digest bytea, rev bigint, deadline bigint, data jsonb) "
+        "WITH (fillfactor = 80)"
+    )
+    data = json.dumps(data_of())
+    rows = [(f"{number:022}", _DIGEST, 1, _NOW, data) for number in range(count)]
+    await pool.executemany("INSERT INTO plain VALUES ($1, $2, $3, $4, $5)", rows)
+
+    async def update(number: int) -> object:
+        row = await pool.fetchrow(_PLAIN, f"{number:022}", _DIGEST, _NOW + number)
+        return json.loads(row["data"])
+
+    side = _Side(update)
+    visits = "SELECT sum((data ->> 'visits')::bigint)::bigint FROM plain"
+    before = await pool.fetchval(visits)
+    try:
+        yield side
+        figure.counted["asyncpg, UPDATE: updates acknowledged"] = side.done
+        figure.counted["asyncpg, UPDATE: updates stored"] = await pool.fetchval(visits) - before
+    finally:
+        await pool.close()
