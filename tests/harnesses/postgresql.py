@@ -21,8 +21,9 @@ class PostgreSQLHarness:
 
     limits = DEFAULT_LIMITS
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: str = "") -> None:
         self._server = url
+        self._options = options
         self._made: list[str] = []
         self._opened: list[PostgreSQLStore] = []
 
@@ -35,7 +36,7 @@ class PostgreSQLHarness:
     def url(self) -> str:
         """The URL of the store that was made last."""
         sign = "&" if "?" in self._server else "?"
-        return f"{self._server}{sign}schema={self.schema}"
+        return f"{self._server}{sign}schema={self.schema}{self._options}"
 
     async def make(self) -> PostgreSQLStore:
         self._made.append(f"test_{os.getpid()}_{next(_numbers)}")
@@ -54,7 +55,7 @@ class PostgreSQLHarness:
 
     async def connect(self) -> asyncpg.Connection:
         """Return a connection of the driver's, for looking behind the store."""
-        return await asyncpg.connect(self._server)
+        return await asyncpg.connect(self._server, statement_cache_size=0)
 
     async def close(self) -> None:
         for store in self._opened:

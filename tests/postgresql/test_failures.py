@@ -330,6 +330,23 @@ async def test_errors_show_no_data(server: PostgreSQL) -> None:
     await store.close()
 
 
+async def test_closing_waits_for_what_is_under_way(server: PostgreSQL) -> None:
+    store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
+    holders = [await started(store, {"n": 0}) for _ in range(4)]
+    connection = await asyncpg.connect(server.url)
+    async with connection.transaction():
+        await connection.execute("SELECT FROM atomic_session.records FOR UPDATE")
+        updates = [asyncio.create_task(ask(store, holder.update(Inc.of("n", 1)))) for holder in holders[:2]]
+        await asyncio.sleep(0.05)  # they are sent
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+    assert [answer.data for answer in await asyncio.gather(*updates)] == [{"n": 1}] * 2
+    async with asyncio.timeout(10):
+        await closing
+    await connection.close()
+
+
 def test_every_event_loop_has_connections_of_its_own(server: PostgreSQL) -> None:
     store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
     holder = Holder()

@@ -97,9 +97,10 @@ async def test_batches_that_hold_the_same_sessions_in_any_order_do_not_deadlock(
         holders = [holders[0], *[await started(first, {"n": 0}, owner="alice") for _ in range(9)]]
     await first.close()
     await second.close()  # their connections tell what they counted when they end
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    left = -1
     async with asyncio.timeout(20):
-        while await connection.fetchval(asked):
-            await asyncio.sleep(0)
+        while left:
+            left = await connection.fetchval(others)
     assert await connection.fetchval(deadlocks) == before
     await connection.close()

