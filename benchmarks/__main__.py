@@ -29,6 +29,7 @@ FIGURES = (
     "redis",
     "redis_http",
     "postgresql",
+    "purge",
     "http",
 )
 

@@ -39,9 +39,10 @@ class PostgreSQL:
 
     def __init__(self, *options: str, durable: bool = False, folder: Path | None = None) -> None:
         self.port = free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-", dir=folder))
-        self._options = (*options, *(() if durable else _WRITTEN_AT_ONCE))
         self._account = _account()
+        place = folder if folder is not None and self._may_enter(folder) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-", dir=place))
+        self._options = (*options, *(() if durable else _WRITTEN_AT_ONCE))
         self._binaries = self._reachable(_installation())
         self._process: subprocess.Popen[bytes] | None = None
         if self._account is not None:
@@ -97,11 +98,14 @@ class PostgreSQL:
 
     def _reachable(self, installation: Path) -> Path:
         """Return binaries that the server's account can read: a copy, where a folder above them is closed to it."""
-        if self._account is None or all(part.stat().st_mode & stat.S_IXOTH for part in installation.parents):
+        if self._may_enter(installation):
             return installation
         copy = self.folder / "installation"
         shutil.copytree(installation, copy, symlinks=True)
         return copy
+
+    def _may_enter(self, folder: Path) -> bool:
+        return self._account is None or all(part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents))
 
     def _answers(self) -> bool:
         """Say whether it lets somebody in: the first answer to a greeting is a request to identify, or an error."""
@@ -114,7 +118,7 @@ class PostgreSQL:
 
 @contextlib.contextmanager
 def server(*options: str, durable: bool = False, folder: Path | None = None) -> Iterator[PostgreSQL]:
-    """Run a server that nobody else uses, below an open *folder*; a *durable* one waits for the disk."""
+    """Run a server that nobody else uses, in *folder* if it may; a *durable* one waits for the disk."""
     made = PostgreSQL(*options, durable=durable, folder=folder)
     try:
         made.start()
