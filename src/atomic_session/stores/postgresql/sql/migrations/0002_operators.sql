@@ -407,6 +407,7 @@ DECLARE
     operator jsonb;
     verb text;
     path text[];
+    old jsonb;
     new jsonb;
 BEGIN
     WHILE number < count LOOP
@@ -438,7 +439,15 @@ BEGIN
             new := NULL;
             data := operator -> 2;
         ELSIF cardinality(path) = 1 THEN
-            new := "atomic_session".changed(verb, data -> path[1], operator);
+            old := data -> path[1];
+            new := operator -> 2;
+            IF verb = 'inc' AND jsonb_typeof(old) = 'number' AND scale(old::numeric) = 0 AND scale(new::numeric) = 0
+                AND abs(old::numeric + new::numeric) < 9223372036854775807
+            THEN
+                new := to_jsonb(old::numeric + new::numeric);  -- what counters do
+            ELSE
+                new := "atomic_session".changed(verb, old, operator);
+            END IF;
         ELSE
             new := "atomic_session".changed(verb, "atomic_session".seek(data, path), operator);
         END IF;

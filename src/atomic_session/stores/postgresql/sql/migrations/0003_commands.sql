@@ -1,7 +1,7 @@
 -- Says whether there is a tag in a text of data that we never write.
 CREATE FUNCTION "atomic_session".is_strange(text_of_data text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN coalesce(strpos(text_of_data, '"~') > 0 AND text_of_data ~ '"~[^bdnosu]', false);
+    RETURN text_of_data ~ '"~[^bdnosu]';
 END $$;
 
 -- One batch of commands: a single statement calls `run`.
@@ -50,7 +50,8 @@ DECLARE
     fresh boolean;           -- this is the session's first command
     blocked boolean;         -- an earlier command of this session is left to Python
     changed boolean;         -- what is to be written: the record,
-    rewritten boolean;       -- and the data
+    rewritten boolean;       -- the data,
+    moved boolean;           -- and what seldom changes
     verb text;
     now bigint;
     detail jsonb;
@@ -72,6 +73,7 @@ BEGIN
             blocked := false;
             changed := false;
             rewritten := false;
+            moved := false;
             locked := verb <> 'look';
             IF NOT locked THEN
                 SELECT s.digest, s.rev, s.created, s.last_used, s.renew_at, s.idle_deadline, s.absolute_deadline,
@@ -102,15 +104,22 @@ BEGIN
         END IF;
         fresh := false;
 
+        IF place > 1 THEN
+            answer := NULL;
+            taken := NULL;
+            number := NULL;
+            reason := NULL;
+        END IF;
         renewed := false;
-        answer := NULL;
         whole := false;
-        taken := NULL;
-        number := NULL;
-        reason := NULL;
 
         -- Who may use it.
-        IF blocked THEN
+        IF NOT blocked AND there AND digests[place] = digest AND now < idle_deadline AND NOT destroyed
+            AND (absolute_deadline IS NULL OR now < absolute_deadline) AND verb <> 'create'
+            AND (jsonb_typeof(its_data) = 'object' OR verb = 'destroy')
+        THEN
+            outcome := 0;  -- as nearly always
+        ELSIF blocked THEN
             outcome := 8;
         ELSIF verb = 'create' THEN
             outcome := CASE WHEN there THEN 6 ELSE 0 END;
@@ -155,7 +164,9 @@ BEGIN
             corrupt := false;
             FOREACH name IN ARRAY coalesce(names, '{}') LOOP
                 old_text := (its_data -> name)::text;
-                corrupt := corrupt OR "atomic_session".is_strange(old_text);
+                IF strpos(old_text, '"~') > 0 THEN
+                    corrupt := corrupt OR "atomic_session".is_strange(old_text);
+                END IF;
                 new_text := (CASE WHEN outcome = 0 THEN result.data ELSE its_data END -> name)::text;
                 grown := grown + coalesce(octet_length(new_text) + octet_length(name) + 6, 0)
                     - coalesce(octet_length(old_text) + octet_length(name) + 6, 0);
@@ -178,7 +189,10 @@ BEGIN
             ELSIF outcome = 1 THEN
                 answer := CASE WHEN whole OR names IS NULL THEN its_data::text ELSE '{' || substr(fields, 2) || '}' END;
             END IF;
-            IF corrupt OR whole AND outcome < 2 AND "atomic_session".is_strange(answer) THEN
+            IF whole AND outcome < 2 AND strpos(answer, '"~') > 0 THEN
+                corrupt := corrupt OR "atomic_session".is_strange(answer);
+            END IF;
+            IF corrupt THEN
                 outcome := 9;
             END IF;
             IF outcome = 0 AND grown > most_record THEN
@@ -210,12 +224,14 @@ BEGIN
                 answer := its_data::text;
             END IF;
         ELSIF verb = 'touch' THEN
+            moved := true;
             detail := details[place]::jsonb;
             IF (detail ->> 0) IS NOT NULL THEN
                 max_age := (detail ->> 0)::bigint;
                 renew_at := now;
             END IF;
         ELSIF verb = 'rotate' THEN
+            moved := true;
             detail := details[place]::jsonb;
             previous_digest := digest;
             digest := decode(detail ->> 0, 'base64');
@@ -237,6 +253,7 @@ BEGIN
             its_size := 0;
             changed := true;
             rewritten := true;
+            moved := true;
         ELSIF verb = 'create' THEN
             detail := details[place]::jsonb;
             digest := digests[place];
@@ -280,25 +297,23 @@ BEGIN
             changed := true;
         END IF;
 
-        -- What the session's commands have changed is written once.
+        -- What the session's commands have changed is written once; mostly it is the data and the deadline.
         IF changed AND (place = count OR ids[place + 1] <> ids[place]) THEN
-            IF rewritten THEN
-                UPDATE "atomic_session".records AS s
-                   SET digest = run.digest, rev = run.rev, last_used = run.last_used, renew_at = run.renew_at,
-                       idle_deadline = run.idle_deadline, absolute_deadline = run.absolute_deadline,
-                       max_age = run.max_age, owner = run.owner, authenticated_at = run.authenticated_at,
-                       previous_digest = run.previous_digest, previous_until = run.previous_until,
-                       grace_until = run.grace_until, destroyed = run.destroyed,
-                       purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000, size = its_size, data = its_data
-                 WHERE s.id = ids[place];
-            ELSE
+            IF moved OR NOT rewritten THEN
                 UPDATE "atomic_session".records AS s
                    SET digest = run.digest, last_used = run.last_used, renew_at = run.renew_at,
                        idle_deadline = run.idle_deadline, absolute_deadline = run.absolute_deadline,
                        max_age = run.max_age, owner = run.owner, authenticated_at = run.authenticated_at,
                        previous_digest = run.previous_digest, previous_until = run.previous_until,
-                       grace_until = run.grace_until,
+                       grace_until = run.grace_until, destroyed = run.destroyed,
                        purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000
+                 WHERE s.id = ids[place];
+            END IF;
+            IF rewritten THEN
+                UPDATE "atomic_session".records AS s
+                   SET rev = run.rev, last_used = run.last_used, renew_at = run.renew_at,
+                       idle_deadline = run.idle_deadline,
+                       purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000, size = its_size, data = its_data
                  WHERE s.id = ids[place];
             END IF;
         END IF;
