@@ -230,7 +230,7 @@ async def test_too_many_connections_are_told_and_heal() -> None:
 async def test_a_server_that_only_reads_is_refused_at_the_start_and_later(server: PostgreSQL) -> None:
     store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
     holder = await started(store, {"n": 0})
-    pool = await asyncpg.create_pool(server.url, min_size=1, max_size=1)
+    pool = await asyncpg.create_pool(server.url, min_size=0, max_size=1)
     lent = PostgreSQLStore(pool, timeout=PATIENCE)
     await lent.open()
     await pool.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
@@ -238,14 +238,17 @@ async def test_a_server_that_only_reads_is_refused_at_the_start_and_later(server
     await _run(server.url, "ALTER DATABASE postgres SET default_transaction_read_only = on")
     with pytest.raises(StoreUnavailable, match="read-only"):
         await ask(lent, holder.update(Inc.of("n", 1)))
-    await lent.close()
-    await pool.close()
     fresh = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
     with pytest.raises(StoreUnavailable, match="read-only"):
         await fresh.open()
     await fresh.close()
     assert (await ask(store, holder.update(Inc.of("n", 1)))).data == {"n": 1}  # its connection is older than that
     await store.close()
+    writable = "SET default_transaction_read_only = off"
+    await _run(server.url, writable, "ALTER DATABASE postgres RESET default_transaction_read_only")
+    assert (await ask(lent, holder.update(Inc.of("n", 1)))).data == {"n": 2}  # it has let go of the one that only read
+    await lent.close()
+    await pool.close()
 
 
 async def test_statements_that_the_server_undoes_for_others_are_repeated(server: PostgreSQL) -> None:
@@ -317,6 +320,19 @@ async def test_a_number_that_overflows_fails_its_own_command_only(server: Postgr
     assert [isinstance(result, CorruptRecord) for result in results] == [False, False, True, False, False, False]
     assert [await _count(server.url, holder) for holder in others] == [1.5] * 5
     await dispatcher.close()
+
+
+async def test_a_corrupt_field_beside_the_one_that_changes_stops_an_update_that_would_bring_it_back(
+    server: PostgreSQL,
+) -> None:
+    store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
+    holder = await started(store, {"n": 0, "bad": 1})
+    await _run(server.url, """UPDATE atomic_session.records SET data = '{"n": 0, "bad": ["~?"]}'""")
+    with pytest.raises(CorruptRecord):
+        await ask(store, holder.update(Inc.of("n", 1)))
+    answer = await ask(store, holder.update(Inc.of("n", 1), known=1))  # rev has not moved, and nothing bad comes back
+    assert (answer.data, answer.whole) == ({"n": 1}, False)
+    await store.close()
 
 
 async def test_errors_show_no_data(server: PostgreSQL) -> None:

@@ -34,6 +34,8 @@ _SEPARATOR = "["
 _TOKEN = re.compile(rb'"[^"]*"|-?[0-9][0-9.]*e-?[0-9]+')
 _MAY_HAVE_EXPONENT = re.compile(rb"[0-9]e").search
 _LARGEST_EXACT = 2.0**63
+_LARGEST_INTEGER = 2**31 - 1
+"""What is larger, no value of the database can be."""
 
 
 class Request(Struct, frozen=True):
@@ -58,9 +60,9 @@ def arguments_of(requests: Sequence[Request], limits: Limits) -> Arguments:
         [request.max_age for request in requests],
         [request.touch_after for request in requests],
         [request.detail for request in requests],
-        limits.field,
-        limits.record,
-        limits.padding,
+        min(limits.field, _LARGEST_INTEGER),
+        min(limits.record, _LARGEST_INTEGER),
+        min(limits.padding, _LARGEST_INTEGER),
         limits.depth,
     )
 

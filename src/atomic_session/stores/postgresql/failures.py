@@ -12,7 +12,7 @@ import asyncpg
 
 from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 
-__all__ = ["LOST", "broken", "is_to_be_repeated", "no_connection", "refused"]
+__all__ = ["LOST", "broken", "is_to_be_repeated", "leads_elsewhere", "no_connection", "refused"]
 
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What is raised where a connection cannot be had, breaks, or brings an error of the server's."""
@@ -26,8 +26,9 @@ _STRANGE_VALUE = "22"
 _BREAKING = ("08", "57P")
 """Classes of errors that end the connection in the middle of whatever it does."""
 
+_READ_ONLY = "25006"
 _REASONS = {
-    "25006": "the server is a standby, or read-only",
+    _READ_ONLY: "the server is a standby, or read-only",
     "42501": "the account may not do this",
     "53100": "the server's disk is full",
     "53200": "the server has no memory left",
@@ -36,6 +37,11 @@ _REASONS = {
     "57014": "the server's time limit for statements has passed",
 }
 _MISSING = ("3F000", "42P01", "42883", "42704")
+
+
+def leads_elsewhere(error: BaseException) -> bool:
+    """Say whether another connection may find a server that can do what this one cannot: a new primary."""
+    return isinstance(error, asyncpg.PostgresError) and _state(error) == _READ_ONLY
 
 
 def no_connection(error: BaseException) -> StoreUnavailable:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from ...errors import AtomicSessionError, CorruptRecord, OutcomeUnknown, StoreUnavailable
-from .failures import LOST, broken, is_to_be_repeated, no_connection, refused
+from .failures import LOST, broken, is_to_be_repeated, leads_elsewhere, no_connection, refused
 from .pools import ConnectionPool, abandon
 
 __all__ = ["Connection", "Rows", "Trips"]
@@ -43,12 +43,15 @@ class Trips:
         """
         for _ in range(_MOST_TRIES):
             pool = await self._pool()
-            connection = pool.at_hand() or await self._acquired(pool)
+            connection = pool.at_hand()
+            rest = self._timeout if connection is not None else self._timeout / 2
+            if connection is None:
+                connection = await self._acquired(pool)
             try:
                 if self._cached:
-                    rows: Rows = await connection.fetch(query, *arguments, timeout=self._timeout)
+                    rows: Rows = await connection.fetch(query, *arguments, timeout=rest)
                 else:
-                    rows = await self._in_transaction(connection, lambda lent: lent.fetch(query, *arguments))
+                    rows = await self._in_transaction(connection, lambda lent: lent.fetch(query, *arguments), rest)
             except LOST as error:
                 reason = _settled(connection, error, session_id, committing=self._cached)
                 if reason is not None:
@@ -74,7 +77,7 @@ class Trips:
             pool = await self._pool()
             connection = pool.at_hand() or await self._acquired(pool)
             try:
-                return await self._in_transaction(connection, work)
+                return await self._in_transaction(connection, work, self._timeout / 2)
             except LOST as error:
                 reason = _settled(connection, error, session_id, committing=False)
                 if reason is not None:
@@ -92,16 +95,16 @@ class Trips:
             reason = no_connection(error)
             raise reason from reason.__cause__
 
-    async def _in_transaction(self, connection: Connection, work: Work) -> Any:
+    async def _in_transaction(self, connection: Connection, work: Work, rest: float) -> Any:
         """
-        Carry out *work* and commit it, in time.
+        Carry out *work* and commit it, in the *rest* of the time.
 
         Raises:
             OutcomeUnknown: it was lost while it was committed.
         """
         committing = False
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(rest):
                 transaction = connection.transaction(isolation="read_committed")
                 await transaction.start()
                 try:
@@ -132,6 +135,8 @@ def _settled(
     """Return what an error means, None where all is to be tried again; drop a connection that is not to be trusted."""
     if is_to_be_repeated(error):
         return None
+    if leads_elsewhere(error):
+        abandon(connection)
     reason = refused(error, session_id)
     if reason is not None:
         return reason
