@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,11 @@ from typing import Any
 import asyncpg
 from tests.servers.postgresql import server
 
+from atomic_session import commands, operators
+from atomic_session.dispatcher import Dispatcher
+from atomic_session.record import Lifetimes, new_record
 from atomic_session.stores.postgresql import PostgreSQLStore
+from atomic_session.token import new_token
 
 from .harness import Case, Figure, Options, Target, record
 from .sessions import create, data_of, managed, open_session, stored
@@ -77,22 +81,27 @@ async def measure(options: Options) -> Figure:
         async with (
             _sessions(running.url, most, figure) as sessions,
             _statements(running.url, most, figure) as statements,
+            _dispatched(running.url) as dispatcher,
         ):
-            sides = {"ours": sessions, "asyncpg, UPDATE": statements}
+            updates = [await _started(dispatcher) for _ in range(most)]
+            sides = {"ours": sessions, "our store": _commands(dispatcher, updates), "asyncpg, UPDATE": statements}
             for width, times in widths.items():
                 cases += [_case(f"{name}, {width} at once", side, width, times) for name, side in sides.items()]
             for side in sides.values():
                 await side.run(most, 10)
             await record(figure, cases, options.rounds)
-    ours, theirs = "ours, {} at once", "asyncpg, UPDATE, {} at once"
+    ours, store, theirs = "ours, {} at once", "our store, {} at once", "asyncpg, UPDATE, {} at once"
     for width in widths:
         if width == 1:
             target = Target("at most", 1.2)
             figure.compare("time of one alone: ours / asyncpg", ours.format(1), theirs.format(1), target)
+            figure.compare("time of one alone: our store / asyncpg", store.format(1), theirs.format(1))
         else:
             target = Target("at least", 3) if width == 64 else None
             name = f"updates/s, {width} at once: ours / asyncpg"
             figure.compare(name, theirs.format(width), ours.format(width), target)
+            name = f"updates/s, {width} at once: our store / asyncpg"
+            figure.compare(name, theirs.format(width), store.format(width))
     return figure
 
 
@@ -116,6 +125,28 @@ async def _sessions(url: str, count: int, figure: Figure) -> AsyncIterator[_Side
         yield side
         figure.counted["ours: updates acknowledged"] = side.done
         figure.counted["ours: updates stored"] = await stored(context, made, "visits") - before
+
+
+@asynccontextmanager
+async def _dispatched(url: str) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(PostgreSQLStore.from_url(url), 5.0)
+    await dispatcher.open()
+    yield dispatcher
+    await dispatcher.close()
+
+
+async def _started(dispatcher: Dispatcher) -> commands.Update:
+    """Create a session, and return the command that updates it."""
+    token, lifetimes = new_token(), Lifetimes(max_age=1_209_600_000)
+    record = new_record(token.id, token.digest, _NOW, lifetimes)
+    await dispatcher.submit(commands.Create(record, data_of(), _NOW))
+    update = operators.Update((operators.Set(("color",), "red"), operators.Inc(("visits",), 1)))
+    return commands.Update(token.id, token.digest, _NOW, lifetimes, update)
+
+
+def _commands(dispatcher: Dispatcher, updates: Sequence[commands.Update]) -> _Side:
+    """What the store and the dispatcher take, without a session and its cookie."""
+    return _Side(lambda number: dispatcher.submit(updates[number]))
 
 
 @asynccontextmanager
