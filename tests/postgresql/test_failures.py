@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -398,3 +400,11 @@ def test_an_address_that_is_nonsense_is_refused_at_once(options: str) -> None:
     for scheme in ("postgresql", "postgres"):
         with pytest.raises(ValueError, match=options.partition("=")[0]):
             open_url(f"{scheme}://localhost/app?{options}")
+
+
+def test_the_addresses_of_the_documentation_are_taken() -> None:
+    documented = (Path(__file__).parents[2] / "docs/postgresql.md").read_text("utf-8")
+    addresses = re.findall(r'store="(postgresql://[^"]+)"', documented)
+    assert len(addresses) == 2
+    for address in addresses:
+        assert isinstance(open_url(address), PostgreSQLStore)

@@ -98,7 +98,7 @@ async def test_200_pushes_at_once_need_no_second_try(harness: PostgreSQLHarness)
         dispatcher = Dispatcher(store, 60)
         pushes = [dispatcher.submit(holder.update(Push.of("log", [number]))) for number in range(200)]
         answers = await asyncio.gather(*pushes)
-        assert wire.requests - before == 2  # 128 go in one batch
+        assert wire.requests - before == 7  # 32 go in one batch
         assert {answer.outcome for answer in answers} == {Outcome.DONE}
         data = (await ask(store, holder.load())).data or {}
         assert data["log"] == list(range(200))

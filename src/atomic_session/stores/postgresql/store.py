@@ -45,7 +45,7 @@ class PostgreSQLStore:
     """
 
     lanes = 2
-    batch_size = 128
+    batch_size = 32
 
     def __init__(
         self,

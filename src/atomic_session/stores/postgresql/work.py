@@ -136,4 +136,6 @@ class Work:
 
 def _put_answer(applied: Answer, stored: Answer) -> Answer:
     """Return the answer to an update that was applied here, with the record that the server has made."""
-    return Answer(applied.outcome, stored.record, applied.data, applied.whole, applied.raw, applied.taken, stored.renewed)
+    return Answer(
+        applied.outcome, stored.record, applied.data, applied.whole, applied.raw, applied.taken, stored.renewed
+    )
