@@ -43,17 +43,19 @@ class PostgreSQL:
         place = folder if folder is not None and self._may_enter(folder) else None
         self.folder = Path(tempfile.mkdtemp(prefix="atomic-session-postgresql-", dir=place))
         self._options = (*options, *(() if durable else _WRITTEN_AT_ONCE))
-        self._binaries = self._reachable(_installation())
+        self._installation: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         if self._account is not None:
             os.chown(self.folder, self._account, -1)
-        self._run("initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
 
     @property
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
+        """Start it, or start it again with what it had; wait until it lets somebody in."""
+        if not self._data.exists():
+            self._run("initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
         command = [str(self._binaries / "bin/postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", *self._options]
         with self._log.open("ab") as output:
@@ -75,6 +77,12 @@ class PostgreSQL:
     def remove(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _binaries(self) -> Path:
+        if self._installation is None:
+            self._installation = self._reachable(_installation())
+        return self._installation
 
     @property
     def _data(self) -> Path:
@@ -100,9 +108,11 @@ class PostgreSQL:
         """Return binaries that the server's account can read: a copy, where a folder above them is closed to it."""
         if self._may_enter(installation):
             return installation
-        copy = self.folder / "installation"
-        shutil.copytree(installation, copy, symlinks=True)
-        return copy
+        package, copy = installation.parent, self.folder / "installation"
+        for part in package.parent.glob(f"{package.name}*"):  # the libraries lie beside the package
+            if not part.name.endswith(".dist-info"):
+                shutil.copytree(part, copy / part.name, symlinks=True)
+        return copy / package.name / installation.name
 
     def _may_enter(self, folder: Path) -> bool:
         return self._account is None or all(part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents))
