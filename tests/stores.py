@@ -14,9 +14,11 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 from tests.harnesses.own import MemoryHarness, SQLiteHarness
+from tests.harnesses.postgresql import PostgreSQLHarness
 from tests.harnesses.redis import RedisHarness
 from tests.mongodb.harness import MongoHarness
 from tests.servers.mongodb import mongodb_url
+from tests.servers.postgresql import postgresql_url
 from tests.servers.valkey import valkey_url
 
 from atomic_session.store import Store
@@ -50,6 +52,7 @@ KINDS: dict[str, Kind] = {
     "memory": Kind(lambda _folder: MemoryHarness()),
     "sqlite": Kind(SQLiteHarness),
     "mongodb": Kind(MongoHarness, mongodb_url),
+    "postgresql": Kind(PostgreSQLHarness, postgresql_url),
     "redis": Kind(RedisHarness, valkey_url),
 }
 

@@ -53,6 +53,14 @@ class PostgreSQLHarness:
         await connection.execute(f"UPDATE {self.schema}.records SET data = $1 WHERE id = $2", SPOILT, session_id)
         await connection.close()
 
+    async def dump(self) -> bytes:
+        """Return all that the server keeps of the store made last."""
+        connection = await self.connect()
+        rows = await connection.fetch(f"SELECT r::text FROM {self.schema}.records AS r")
+        digests = await connection.fetch(f"SELECT digest, previous_digest FROM {self.schema}.records")
+        await connection.close()
+        return "\n".join(row[0] for row in rows).encode() + b"\n".join(part or b"" for row in digests for part in row)
+
     async def connect(self) -> asyncpg.Connection:
         """Return a connection of the driver's, for looking behind the store."""
         return await asyncpg.connect(self._server, statement_cache_size=0)

@@ -1,18 +1,17 @@
-"""One server for all tests of this folder, or the one that ATOMIC_SESSION_POSTGRESQL_URL names."""
+"""The server that all tests share, or the one that ATOMIC_SESSION_POSTGRESQL_URL names."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.harnesses.postgresql import PostgreSQLHarness
-from tests.servers.postgresql import postgresql_url
+from tests.stores import Servers
 
 
 @pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    with postgresql_url() as found:
-        yield found
+def url(servers: Servers) -> str:
+    return servers.url("postgresql")
 
 
 @pytest.fixture
