@@ -337,6 +337,20 @@ async def test_a_corrupt_field_beside_the_one_that_changes_stops_an_update_that_
     await store.close()
 
 
+async def test_what_is_noticed_after_an_update_is_not_said_to_have_done_nothing(server: PostgreSQL) -> None:
+    store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
+    holder, other = await started(store, {"n": 0}), await started(store, {"n": 0})
+    spoilt = f"""UPDATE atomic_session.records SET data = '{{"n": 0, "bad": "~d no date"}}' WHERE id = '{holder.id}'"""
+    await _run(server.url, spoilt)
+    with pytest.raises(OutcomeUnknown, match="applied"):
+        await ask(store, holder.update(Inc.of("n", 1)))
+    first, second = await store.execute([holder.update(Inc.of("n", 1)), other.update(Inc.of("n", 1))])
+    assert isinstance(first.error, OutcomeUnknown)
+    assert second.data == {"n": 1}
+    assert (await ask(store, holder.update(Inc.of("n", 1), known=3))).data == {"n": 3}
+    await store.close()
+
+
 async def test_errors_show_no_data(server: PostgreSQL) -> None:
     store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
     holder = await started(store, {"n": "the secret"})

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ... import commands, operators
 from ...commands import Answer, Command, Outcome, Update
-from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OperatorError
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OperatorError, OutcomeUnknown
 from ...fields import decode_fields
 from ...lifecycle import Stored
 from ...paths import show_path
@@ -50,7 +50,8 @@ def answer_of(command: Command, row: Row) -> Answer:
     Return the answer that *row* says to *command*, which is no `Create` that was done.
 
     Raises:
-        CorruptRecord: what is stored is not ours.
+        CorruptRecord: what is stored is not ours; nothing was changed.
+        OutcomeUnknown: that was noticed after an update was applied: the server looks at tags, and not behind them.
     """
     code = row[_CODE]
     if code in _NOT_LIVE:
@@ -68,7 +69,10 @@ def answer_of(command: Command, row: Row) -> Answer:
         data = decode_fields(row[_DATA].encode())
         taken = MISSING if row[_TAKEN] is None else decode(row[_TAKEN].encode())
     except ValueError as error:
-        raise CorruptRecord(command.id, str(error)) from error
+        corrupt = CorruptRecord(command.id, str(error))
+        if type(command) is Update and code == _DONE:
+            raise OutcomeUnknown("applied, but a text beside it is not ours") from corrupt
+        raise corrupt from error
     outcome = Outcome.UNMET if code == _UNMET else Outcome.DONE
     return Answer(outcome, record, data, row[_WHOLE], None, taken, row[_RENEWED])
 

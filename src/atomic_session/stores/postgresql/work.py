@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from ...commands import Answer, Command, Create, Load, Outcome, Update
-from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, StoreUnavailable
+from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OutcomeUnknown, StoreUnavailable
 from ...fields import decode_fields
 from ...lifecycle import evicted, login_of, perform
 from ...limits import Limits
@@ -107,7 +107,7 @@ class Work:
             return perform(command, None, self._limits)[1]
         try:
             return answer_of(command, row)
-        except CorruptRecord as error:
+        except (CorruptRecord, OutcomeUnknown) as error:
             return error
 
     async def _later(self, command: Command, row: Row) -> Fate:
