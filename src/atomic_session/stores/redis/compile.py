@@ -19,7 +19,7 @@ from .records import texts_of
 from .scripts import DESTROY, LOAD, ROTATE, TOUCH, UPDATE, Script
 from .wire import Part
 
-__all__ = ["Arguments", "compile_command", "compile_update", "destroy_if_owned"]
+__all__ = ["Arguments", "compile_command", "destroy_if_owned"]
 
 Arguments: TypeAlias = list[Part]
 
@@ -38,38 +38,28 @@ def compile_command(command: commands.Command, limits: Limits) -> tuple[Script, 
     if type(command) is commands.Rotate:
         return ROTATE, _rotate(command)
     if type(command) is commands.Destroy:
-        return DESTROY, [_digest(command.digest), command.now, MEMORY, _NONE]
+        return DESTROY, [_digest(command.digest), command.now, 0, MEMORY, _NONE]
     raise TypeError(f"no script for {type(command).__name__}")
 
 
 def destroy_if_owned(owner: str, now: int) -> Arguments:
     """Return what the script that destroys is given where the session must be *owner*'s."""
-    return [_NONE, now, MEMORY, owner]
+    return [_NONE, now, 0, MEMORY, owner]
 
 
-def compile_update(update: operators.Update) -> Arguments:
-    """Return *update* as its script reads it: the fields first, then guards and operators."""
+def _update(command: commands.Update, limits: Limits) -> Arguments:
+    update = command.update
     fields = update.fields
     names = {guard.path[0] for guard in update.guards} if fields is None else fields  # where all is replaced
-    parts: Arguments = [len(names), *map(encode_name, names)]
+    parts = _guarded(command.digest, command.now, command.lifetimes, len(names))
+    parts += [_optional(command.known_rev), limits.field, limits.record, limits.padding, limits.depth]
     for guard in update.guards:
         value = _NONE if guard.value is MISSING else encode(guard.value)
         parts += ["when", *_path(guard.path), value]
     for operator in update.operators:
         parts += _COMPILE[type(operator)](operator)
+    parts += map(encode_name, names)
     return parts
-
-
-def _update(command: commands.Update, limits: Limits) -> Arguments:
-    return [
-        *_guarded(command.digest, command.now, command.lifetimes),
-        _optional(command.known_rev),
-        limits.field,
-        limits.record,
-        limits.padding,
-        limits.depth,
-        *compile_update(command.update),
-    ]
 
 
 def _rotate(command: commands.Rotate) -> Arguments:
@@ -81,8 +71,8 @@ def _rotate(command: commands.Rotate) -> Arguments:
     return [*parts, 1, _optional(command.lifetimes.absolute_deadline(now)), login.owner]
 
 
-def _guarded(digest: bytes | None, now: int, lifetimes: Lifetimes) -> Arguments:
-    return [_digest(digest), now, lifetimes.max_age, _optional(lifetimes.touch_after)]
+def _guarded(digest: bytes | None, now: int, lifetimes: Lifetimes, count: int = 0) -> Arguments:
+    return [_digest(digest), now, count, lifetimes.max_age, _optional(lifetimes.touch_after)]
 
 
 def _digest(digest: bytes | None) -> bytes:
@@ -114,8 +104,10 @@ def _with_values(verb: str) -> Callable[[Any], Arguments]:
 
 
 def _push(push: operators.Push) -> Arguments:
-    verb = "append" if push.at is None and push.keep is None else "push"
-    return [verb, *_path(push.path), encode(list(push.values)), _optional(push.at), _optional(push.keep)]
+    path, values = _path(push.path), encode(list(push.values))
+    if push.at is None and push.keep is None:
+        return ["append", *path, values]
+    return ["push", *path, values, _optional(push.at), _optional(push.keep)]
 
 
 def _rename(rename: operators.Rename) -> Arguments:

@@ -40,8 +40,8 @@ def _script(*names: str) -> Script:
 
 
 CREATE = _script("create")
-LOAD = _script("guard", "load")
-UPDATE = _script("guard", "operators", "update")
+LOAD = _script("guard", "load", "answer")
+UPDATE = _script("guard", "fields", "operators", "update", "answer")
 TOUCH = _script("guard", "touch")
 ROTATE = _script("guard", "rotate")
 DESTROY = _script("guard", "destroy")

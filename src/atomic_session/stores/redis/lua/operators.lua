@@ -1,18 +1,18 @@
--- What operators mean on raw JSON text; it stands between guard.lua and update.lua, and is built only where needed.
+-- What operators mean on raw JSON text; it stands between fields.lua and update.lua, and is left out where those that
+-- fields.lua knows were all.
 --
 -- No value becomes a Lua table of values, and no number goes through one that rounds: text that is not touched stays
 -- the text that it was.  In the text a quote always begins or ends a string, and no string holds a bracket, a brace or
 -- a backslash; so the end of a string, or of a container, is found without parsing.
 
-local fields = {} -- the text of each field of the data that is in play, false where it is missing
-local LIMIT, REASON = 'limit', 'reason'
+if at < names then
+  local LIMIT, REASON = 'limit', 'reason'
+  local padding, depth = tonumber(ARGV[9]), tonumber(ARGV[10])
 
--- Leaves the script with why an operator was refused.
-local function refuse(reason) error({REASON, reason}) end
-local function exceed(limit, maximum, actual) error({LIMIT, limit, maximum, actual}) end
+  -- Leaves the script with why an operator was refused.
+  local function refuse(reason) error({REASON, reason}) end
+  local function exceed(limit, maximum, actual) error({LIMIT, limit, maximum, actual}) end
 
-local function build(padding, depth)
-  local byte, find, sub, match, format = string.byte, string.find, string.sub, string.match, string.format
   local concat, insert, floor = table.concat, table.insert, math.floor
   local QUOTE, LIST, DICT, COMMA = 34, 91, 123, 44
 
@@ -417,7 +417,7 @@ local function build(padding, depth)
   end
 
   -- What an operator makes of the old text, nil where nothing is there; nil where nothing changes.
-  -- Each has its arguments behind the path: one, but for a push, which has three.
+  -- Each has its arguments behind the path.
   local CHANGES = {
     set = function(_, at) return ARGV[at] end,
     set_default = function(old, at) return not old and ARGV[at] or nil end,
@@ -428,6 +428,7 @@ local function build(padding, depth)
     end,
     min = function(old, at) return ranked(old, ARGV[at], -1) end,
     max = function(old, at) return ranked(old, ARGV[at], 1) end,
+    append = function(old, at) return pushed(old, ARGV[at], '', '') end,
     push = function(old, at) return pushed(old, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end,
     add_to_set = function(old, at) return added(old, ARGV[at]) end,
     pull = function(old, at)
@@ -479,5 +480,46 @@ local function build(padding, depth)
     if new then put(from, last, new) end
   end
 
-  return {change = change, remove = remove, rename = rename, holds_at = holds_at}
+  local ARGUMENTS = {push = 3, pop_first = 0, pop_last = 0} -- behind the path; the others have one
+
+  -- Carries out the guard or operator at `at` and moves on; returns true where a guard does not hold.
+  local function step()
+    local verb = ARGV[at]
+    local from, last = at + 2, at + 1 + ARGV[at + 1]
+    number = number + 1
+    at = last + 2
+    if verb == 'unset' or verb == 'take' then
+      at = last + 1
+      local old = remove(from, last)
+      if verb == 'take' then taken = old or false end
+    elseif verb == 'rename' then
+      local to = last + 2
+      local stop = to + ARGV[last + 1] - 1
+      at = stop + 1
+      rename(from, last, to, stop)
+    elseif verb == 'when' then
+      return not holds_at(from, last, ARGV[last + 1])
+    elseif verb == 'replace' then
+      replacement, at = from, names + 1
+    else
+      at = last + (ARGUMENTS[verb] or 1) + 1
+      change(verb, from, last)
+    end
+  end
+
+  -- Carries out all that is left; returns true where a guard does not hold.
+  local function run()
+    while at <= names do
+      if step() then return true end
+    end
+  end
+
+  local fine, problem = pcall(run)
+  if not fine then
+    if type(problem) ~= 'table' then return {CORRUPT} end -- Lua stumbled over what is no text of ours
+    if problem[1] == AGAIN then return {call('HGETALL', key), AGAIN} end
+    if problem[1] == CORRUPT then return {CORRUPT} end
+    return {found[1], found[2], found[3], {number, unpack(problem, 2)}, false, 0, REFUSED}
+  end
+  if problem then code, replacement = UNMET, nil end
 end
