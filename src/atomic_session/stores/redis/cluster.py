@@ -12,14 +12,14 @@ from ...errors import StoreUnavailable
 from .failures import LOST, lost
 from .line import Line
 from .link import Calls, Reply, Request, after_scripts, refreshed, with_scripts
-from .wire import Part
+from .wire import pack
 
 __all__ = ["ClusterLink"]
 
 _MOST_MOVES = 8
 """How often a request follows its key before it gives up."""
 
-_ASKING = ("ASKING",)
+_ASKING = pack(("ASKING",))
 
 
 class ClusterLink:
@@ -72,8 +72,8 @@ class ClusterLink:
         return replies
 
     async def _visit(self, node: Any, requests: Sequence[Request], places: list[int], replies: list[Reply]) -> None:
-        line, parts = self._line_to(node), [requests[place].parts for place in places]
-        answers = await with_scripts(line, parts, await line.put(parts))
+        line, texts = self._line_to(node), [requests[place].text for place in places]
+        answers = await with_scripts(line, texts, await line.put(texts))
         for place, answer in zip(places, answers, strict=True):
             replies[place] = await self._asked(answer, requests[place]) if isinstance(answer, AskError) else answer
 
@@ -82,7 +82,7 @@ class ClusterLink:
         node = self._client.get_node(host=error.host, port=error.port)
         if node is None:
             return StoreUnavailable("its key is being moved to a server that is not known yet")
-        pair: list[Sequence[Part]] = [_ASKING, request.parts]
+        pair = [_ASKING, request.text]
         line = self._line_to(node)
         _, reply = await line.put(pair)
         if isinstance(reply, NoScriptError):

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
-from .wire import Parcel, Part, Reply, Wire, pack
+from .wire import Parcel, Reply, Wire
 
 __all__ = ["Line", "Node"]
 
@@ -54,11 +54,11 @@ class Line:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting = False
 
-    def put(self, requests: Sequence[Sequence[Part]]) -> asyncio.Future[list[Reply]]:
-        """Ask for *requests*, which stay together and in order; the future never fails."""
+    def put(self, requests: Sequence[bytes]) -> asyncio.Future[list[Reply]]:
+        """Ask for packed *requests*, which stay together and in order; the future never fails."""
         loop = self._loop
         done: asyncio.Future[list[Reply]] = loop.create_future()
-        self._waiting.append(Parcel(pack(requests), len(requests), loop.time() + self._timeout, done))
+        self._waiting.append(Parcel(b"".join(requests), len(requests), loop.time() + self._timeout, done))
         wire = self._wire
         if len(self._waiting) >= _ENOUGH or (wire is not None and not wire.under_way):
             self._leave()

@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, ReadOnlyError
 
 from .line import Line
 from .scripts import SCRIPTS, Script
-from .wire import Part, Reply
+from .wire import Part, Reply, pack
 
 __all__ = [
     "Calls",
@@ -33,20 +33,20 @@ __all__ = [
 
 
 class Request(Struct, frozen=True):
-    """One request to the server, about one key."""
+    """One request to the server, about one key, as it is written."""
 
     key: bytes
-    parts: Sequence[Part]
+    text: bytes
 
 
 def running(script: Script, key: bytes, arguments: Iterable[Part]) -> Request:
     """Return the request to run *script* on *key*."""
-    return Request(key, (b"EVALSHA", script.sha, 1, key, *arguments))
+    return Request(key, pack((b"EVALSHA", script.sha, 1, key, *arguments)))
 
 
 def plain(command: str, key: bytes, *arguments: Part) -> Request:
     """Return the request for a *command* of the server's own."""
-    return Request(key, (command, key, *arguments))
+    return Request(key, pack((command, key, *arguments)))
 
 
 class Calls:
@@ -95,7 +95,7 @@ class Link(Protocol):
         ...
 
 
-async def with_scripts(line: Line, requests: Sequence[Sequence[Part]], replies: list[Reply]) -> list[Reply]:
+async def with_scripts(line: Line, requests: Sequence[bytes], replies: list[Reply]) -> list[Reply]:
     """Where the server had lost its scripts, load them all and send again what was not carried out."""
     missing = [place for place, reply in enumerate(replies) if type(reply) is NoScriptError]
     if missing:
@@ -105,14 +105,10 @@ async def with_scripts(line: Line, requests: Sequence[Sequence[Part]], replies: 
     return replies
 
 
-async def after_scripts(line: Line, requests: Sequence[Sequence[Part]]) -> list[Reply]:
+async def after_scripts(line: Line, requests: Sequence[bytes]) -> list[Reply]:
     """Load all scripts, and carry out *requests* in the same trip."""
-    loads: list[Sequence[Part]] = [(b"SCRIPT", b"LOAD", script.text) for script in SCRIPTS]
+    loads = [pack((b"SCRIPT", b"LOAD", script.text)) for script in SCRIPTS]
     return (await line.put([*loads, *requests]))[len(loads) :]
-
-
-def _is_refusal(reply: Reply) -> bool:
-    return isinstance(reply, Exception)
 
 
 async def refreshed(connection: Any) -> None:
@@ -135,12 +131,17 @@ class SingleLink:
         self._line = Line(self, timeout)
 
     async def send(self, requests: Sequence[Request]) -> list[Reply]:
-        parts = [request.parts for request in requests]
-        replies = await self._line.put(parts)
-        if any(map(_is_refusal, replies)):
-            replies = await with_scripts(self._line, parts, replies)
-            if any(isinstance(reply, ReadOnlyError | AuthenticationError) for reply in replies):
-                await self._begin_anew()
+        texts = [request.text for request in requests]
+        replies = await self._line.put(texts)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                return await self._after_a_refusal(texts, replies)
+        return replies
+
+    async def _after_a_refusal(self, texts: Sequence[bytes], replies: list[Reply]) -> list[Reply]:
+        replies = await with_scripts(self._line, texts, replies)
+        if any(isinstance(reply, ReadOnlyError | AuthenticationError) for reply in replies):
+            await self._begin_anew()
         return replies
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from ...record import Lifetimes, new_record
 from ...token import Token, new_token, renew_token
 from .link import Link, Request, plain
 from .owners import Owners
+from .wire import pack
 from .work import Work
 
 __all__ = ["prove"]
@@ -65,7 +66,7 @@ def _trial(token: Token) -> Sequence[Command]:
 
 async def _warn_of_eviction(link: Link, key: bytes) -> None:
     names = ("maxmemory", "maxmemory-policy")
-    replies = await link.send([Request(key, ("CONFIG", "GET", name)) for name in names])
+    replies = await link.send([Request(key, pack(("CONFIG", "GET", name))) for name in names])
     values = [_setting(reply) for reply in replies]
     if None not in values and values[0] != b"0" and values[1] != b"noeviction":
         policy = (values[1] or b"").decode()

@@ -16,7 +16,7 @@ from .link import Reply, Request
 from .links import Client, Links, client_from_url
 from .owners import Owners
 from .proof import prove
-from .work import Work
+from .work import Fate, Work
 
 __all__ = ["RedisStore"]
 
@@ -86,19 +86,13 @@ class RedisStore:
         await self._links.close()
 
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
-        if not commands:
-            return ()
         with self._links.get().calls:
-            if len(commands) == 1:
-                fates = [await self._work.one(commands[0])]
-            elif any(map(is_limited, commands)):
-                fates = [await self._work.one(command) for command in commands]
-            else:
-                fates = await asyncio.gather(*map(self._work.one, commands))
-        failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
-        if len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
-            raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
-        return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
+            if len(commands) != 1:
+                return await self._together(commands)
+            fate = await self._work.one(commands[0])
+        if isinstance(fate, AtomicSessionError):
+            raise fate
+        return (fate,)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         with self._links.get().calls:
@@ -110,6 +104,19 @@ class RedisStore:
 
     async def purge(self, now: Instant, limit: int) -> int:  # noqa: ARG002 - the server sweeps by itself
         return 0
+
+    async def _together(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        if any(map(is_limited, commands)):
+            fates = [await self._work.one(command) for command in commands]
+        else:
+            fates = await asyncio.gather(*map(self._one, commands))
+        failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
+        if failures and len(failures) == len(fates) and all(map(_is_outage, failures)):
+            raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
+        return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
+
+    async def _one(self, command: Command) -> Fate:
+        return await self._work.one(command)  # in its turn among the others
 
     def _key_of(self, session_id: str) -> bytes:
         return self._prefix + b"session:" + session_id.encode()

@@ -23,12 +23,8 @@ Reply: TypeAlias = Any
 
 _NOTHING_YET = object()
 
-_pack_one: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub says one
-
-
-def pack(requests: Sequence[Sequence[Part]]) -> bytes:
-    """Return the text of *requests*, one after the other."""
-    return b"".join([_pack_one(tuple(request)) for request in requests])
+pack: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub says one
+"""Return the text of a request."""
 
 
 class Parcel:

@@ -41,15 +41,18 @@ class Work:
         self._limits = limits
         self._turns = Turns()
 
-    async def one(self, command: Command) -> Fate:
+    def one(self, command: Command) -> Awaitable[Fate]:
         """
         Carry out *command*, after those on its session that were asked for before.
 
         The server keeps their order where each takes one trip.  One that may take several holds up
         those that come after it.
         """
-        if not self._turns and not takes_several(command):
-            return await self._carried_out(command)
+        if self._turns or takes_several(command):
+            return self._in_turn(command)
+        return self._carried_out(command)
+
+    async def _in_turn(self, command: Command) -> Fate:
         async with self._turns.of(command.id, waits=takes_several(command)):
             return await (self.limited(command) if is_limited(command) else self._carried_out(command))
 
@@ -62,7 +65,10 @@ class Work:
         if login is not None and (problem := await self._announced(command, login)) is not None:
             return problem
         (reply,) = await self._send((request,))
-        fate = await self._fate(command, reply)
+        if type(command) is Update and _is_left_to_us(reply):
+            fate = await self._slowly(command, reply[0])
+        else:
+            fate = self._fate(command, reply)
         if type(fate) is Answer and fate.renewed and fate.record is not None:
             await self._owners.refresh(fate.record, command.now)
         if login is not None and _failed(fate):
@@ -81,7 +87,7 @@ class Work:
         except AtomicSessionError as error:
             return _as_unavailable(error)
         (reply,) = await self._send([self._request(command)])
-        fate = await self._fate(command, reply)
+        fate = self._fate(command, reply)
         try:
             return await self._seated(command, login, fate, going)
         except AtomicSessionError as error:  # the login is done; who should have given way may live on
@@ -133,14 +139,12 @@ class Work:
         stay = command.record.idle_deadline - command.now + SLACK
         return running(CREATE, key, [stay, *_flat(fields)])
 
-    async def _fate(self, command: Command, reply: Reply) -> Fate:
-        """Return what a reply means; go the slow path where it asks for that."""
+    def _fate(self, command: Command, reply: Reply) -> Fate:
+        """Return what a reply means that is the last one."""
         if isinstance(reply, Exception):
             return _fate_of(reply, command)
         if type(command) is Create:
             return perform(command, None, self._limits)[1] if reply == 1 else Answer(Outcome.EXISTS)
-        if reply[-1] == AGAIN and type(command) is Update:
-            return await self._slowly(command, reply[0])
         try:
             return answer_of(command, reply)
         except (CorruptRecord, OutcomeUnknown) as error:
@@ -180,6 +184,11 @@ class Work:
         if isinstance(reply, Exception):
             return _fate_of(reply, command)
         return _kept_in(command, _flattened(reply))
+
+
+def _is_left_to_us(reply: Reply) -> bool:
+    """Say whether a script asks for the slow path."""
+    return type(reply) is list and reply[-1] == AGAIN
 
 
 def _fate_of(reply: Exception, command: Command) -> AtomicSessionError:

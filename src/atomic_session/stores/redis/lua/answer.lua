@@ -1,4 +1,4 @@
--- The end of a script that brings data back: of the fields that were asked for where the caller knows the rest, else all.
+-- The end of a script that brings data back: the fields that were asked for where the caller knows the rest, else all.
 --
 -- One text goes over the wire quicker than many, and the client reads it so.
 
