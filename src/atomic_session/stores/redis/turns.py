@@ -31,10 +31,11 @@ def takes_several(command: Command) -> bool:
     if type(command) is not Update:
         return login_of(command) is not None
     update = command.update
-    return any(
-        [_is_or_has_number(_COMPARED[type(part)](part)) for part in update.operators if type(part) in _COMPARED]
-        + [_is_or_has_number(guard.value) for guard in update.guards]
-    )
+    for part in update.operators:
+        compared = _COMPARED.get(type(part))
+        if compared is not None and _is_or_has_number(compared(part)):
+            return True
+    return any(_is_or_has_number(guard.value) for guard in update.guards) if update.guards else False
 
 
 def _is_or_has_number(value: Value | Missing) -> bool:

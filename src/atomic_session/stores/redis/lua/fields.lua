@@ -12,8 +12,8 @@ for place = names + 1, #ARGV do
   local text = found[place - names + 3]
   if text then -- a text of ours ends as it begins; more is not worth its price
     local first, last = byte(text), byte(text, -1)
-    local is_cut = first == 34 and (last ~= 34 or #text == 1) or first == 91 and last ~= 93 or first == 123 and last ~= 125
-    if is_cut or not first then return {CORRUPT} end
+    if not first or first == 34 and (last ~= 34 or #text == 1) then return {CORRUPT} end
+    if first == 91 and last ~= 93 or first == 123 and last ~= 125 then return {CORRUPT} end
   end
   fields[ARGV[place]] = text
 end
