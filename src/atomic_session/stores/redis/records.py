@@ -6,6 +6,7 @@ What stands in the fields of ours is said in `lua/guard.lua`.
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ __all__ = [
     "STATIC",
     "Kept",
     "Texts",
+    "digest_text",
     "hot_of",
     "join",
     "kept_of",
@@ -159,6 +161,11 @@ def ours_of(record: Record, size: int) -> Texts:
     """Return the fields of ours for *record*, whose data has this *size*."""
     ours = {HOT: hot_of(record, size), STATIC: _static_of(record)}
     return ours if record.owner is None else {**ours, OWNER: record.owner.encode()}
+
+
+def digest_text(digest: bytes) -> bytes:
+    """Return *digest* as the fields of ours have it."""
+    return binascii.b2a_base64(digest, newline=False)
 
 
 def hot_of(record: Record, size: int) -> bytes:

@@ -18,6 +18,7 @@ from .owners import SLACK, Owners
 from .records import HOT, STATIC, Kept, Texts, hot_of, kept_of, ours_of, size_of, texts_in, texts_in_raw
 from .scripts import CREATE, REPLACE
 from .turns import Turns, takes_several
+from .updates import pack_update
 from .wire import Part
 
 __all__ = ["Fate", "Work"]
@@ -131,8 +132,10 @@ class Work:
             LimitExceeded: it creates what is too large.
         """
         key = self.key_of(command.id)
+        if type(command) is Update:
+            return Request(key, pack_update(command, key, self._limits))
         if type(command) is not Create:
-            script, arguments = compile_command(command, self._limits)
+            script, arguments = compile_command(command)
             return running(script, key, arguments)
         texts = texts_in_raw(encode_fields(command.data, self._limits))
         fields = {**ours_of(command.record, size_of(texts)), **texts}

@@ -3,7 +3,7 @@
 -- Arguments: 4 max_age of the settings   5 touch_after, empty for a tenth of it   6 the rev that the caller knows,
 --            empty for none   7 most bytes of a field   8 most bytes of all   9 most padding   10 most depth   11 the
 --            guards and operators in their order: a verb, how many names its path has, these, and what the verb needs
---            (see compile.py)
+--            (see updates.py)
 -- Result:    the data of the fields that the arguments name where the caller knows the rest, else all.  Where it was
 --            refused, in the place of data: which guard or operator it was, counted from 1, 0 for none, and a reason,
 --            or a limit, its maximum and what it would be.
