@@ -74,13 +74,16 @@ class Exchange:
                 await self._fetch(view)
 
     async def update(self, view: dict[str, Any], update: Update) -> Answer:
+        link = self.link
         async with self._turn:
-            await self._become_current(view)
-            if self.link.token is not None:
-                answer = await self._update_with_delta(view, update)
+            if link.stale or link.gone is not None:
+                await self._become_current(view)
+            if link.token is not None:
+                parcel = self.tracker.pack(view)
+                answer = await (self._send_with(view, update, parcel) if parcel else self._send(view, update, None))
                 if answer.error is not None:
                     raise answer.error
-                if self.link.token is not None:
+                if link.token is not None:
                     return answer
             self.settle(view)
             return await self._create_by(view, update)
@@ -182,19 +185,15 @@ class Exchange:
         else:
             self._arrived = _merged(self.link.opened(arrived), names, answer)
 
-    async def _update_with_delta(self, view: dict[str, Any], update: Update) -> Answer:
-        parcel = self.tracker.pack(view)
-        if parcel is None:
-            return await self._send(view, update, None)
+    async def _send_with(self, view: dict[str, Any], update: Update, parcel: Parcel) -> Answer:
+        """Send the delta and *update*: together, unless the delta has to go first."""
         joined = parcel.joined_with(update, self._limits)
-        if joined is None:
-            await self._send_delta(view)
-            joined, parcel = update, None
-        answer = await self._send(view, joined, parcel)
-        if answer.outcome is Outcome.REFUSED and parcel is not None:
-            await self._send_delta(view)  # what was refused may be of the delta, which has a way out
-            answer = await self._send(view, update, None)
-        return answer
+        if joined is not None:
+            answer = await self._send(view, joined, parcel)
+            if answer.outcome is not Outcome.REFUSED:
+                return answer  # else what was refused may be of the delta, which has a way out
+        await self._send_delta(view)
+        return await self._send(view, update, None)
 
     async def _send(self, view: dict[str, Any], update: Update, parcel: Parcel | None) -> Answer:
         """Send *update*, which carries *parcel*, and take over what comes back."""
