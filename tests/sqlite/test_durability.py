@@ -12,7 +12,7 @@ import pytest
 from atomic_session.errors import OutcomeUnknown, StoreUnavailable
 from atomic_session.stores.sqlite import SQLiteStore
 
-from .commands import ask, create, done, inc, load, put, stored
+from .commands import HOUR, LIFETIMES, NOW, ask, create, destroy, done, inc, load, put, stored
 from .disk import Disk
 from .files import turn_taken
 from .loops import started
@@ -138,3 +138,20 @@ async def test_a_full_disk_fails_a_whole_batch_with_an_error_for_each(disk: Disk
     await done(store, inc("a"))
     assert await stored(store, "a") == {"n": 1}
     await store.close()
+
+
+@pytest.mark.parametrize("end", ["destroyed", "purged", "overwritten"])
+async def test_what_is_over_is_not_left_in_the_file(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "sessions.db"
+    store = SQLiteStore(path)
+    keys = [f"key{number}" for number in range(9)]
+    for key in keys:
+        await done(store, create(key, {"field": "do-not-leave-this"}))
+    if end == "purged":
+        assert await store.purge(NOW + LIFETIMES.max_age + HOUR, 100) == len(keys)
+    else:
+        for key in keys:
+            await done(store, destroy(key) if end == "destroyed" else put(key, "field", ""))
+    await store.close()
+    assert not path.with_name("sessions.db-wal").exists()
+    assert b"do-not-leave-this" not in path.read_bytes()

@@ -82,6 +82,7 @@ def prepare(path: Path, connection: apsw.Connection, durability: Durability) -> 
     """
     connection.pragma("synchronous", _SYNCHRONOUS[durability])
     connection.pragma("fullfsync", durability == "full")
+    connection.pragma("secure_delete", "fast")  # what is over is overwritten where its page is written anyway
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
         raise StoreUnavailable(f"{path}: the file system cannot keep a write-ahead log (journal mode {mode!r})")
