@@ -16,17 +16,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from tests.redis.proxy import proxy
+from tests.redis.proxy import Proxy, proxy
 from tests.servers import valkey
 from tests.servers.valkey import Valkey
 
-from atomic_session.commands import Outcome
+from atomic_session.commands import Login, Outcome, OwnerLimit
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 from atomic_session.operators import Inc, Set
 from atomic_session.registry import open_url
 from atomic_session.stores.redis import RedisStore
-from atomic_session.testing.holder import Holder, ask, started
+from atomic_session.testing.holder import NOW, Holder, ask, started
 
 PATIENCE = 1.0
 
@@ -56,6 +56,30 @@ async def test_a_dropped_reply_is_an_unknown_outcome_applied_once(server: Valkey
         assert await _count(server, holder) == 1
         assert (await ask(store, holder.load())).outcome is Outcome.DONE
         await store.close()
+
+
+@pytest.mark.parametrize("end", [Proxy.cut, asyncio.Task.cancel])
+async def test_who_gives_way_to_a_login_that_nobody_knows_of_is_found_all_the_same(server: Valkey, end: Any) -> None:
+    direct = RedisStore.from_url(server.url)
+    await direct.open()
+    old = await started(direct, {"n": 0}, owner="alice")
+    async with proxy(server.port) as wire:
+        store = RedisStore.from_url(wire.url)
+        holder = await started(store, {"n": 0})
+        login = Login("alice", OwnerLimit(1, evict_oldest=True))
+        before = wire.heard.count(b"EVALSHA")
+        asking = asyncio.create_task(ask(store, holder.rotate(holder.renewed(), login=login)))
+        await wire.has_heard(before + 2, b"EVALSHA")  # it has its place, and is asked for
+        wire.deaf = True
+        end(wire if end is Proxy.cut else asking)
+        (error,) = await asyncio.gather(asking, return_exceptions=True)
+        assert isinstance(error, OutcomeUnknown | asyncio.CancelledError)
+        wire.cut()
+        await store.close()
+    assert old.id in [info.id for info in await direct.sessions_of("alice", NOW)]
+    assert await direct.destroy_all("alice", None, NOW) >= 1
+    assert (await ask(direct, old.load())).outcome is Outcome.DESTROYED
+    await direct.close()
 
 
 async def test_a_client_with_retries_is_applied_once_all_the_same(server: Valkey) -> None:

@@ -4,8 +4,9 @@ Whose sessions are whose: a list per owner, in a key of its own.
 In a Cluster no step can touch the record and the list at once.  So a session is written into the
 list before it becomes the owner's: the list names every session of the owner, and perhaps others.
 Whoever reads it asks the records, which are the truth, and takes off it what is not the owner's.
-An entry whose login may be under way is left alone for a minute; a list that the server lost is
-written again when its sessions are renewed.
+An entry whose login may be under way is left alone for a minute.  Who gives way to such a login
+stays in the list, and takes no place for as long: the login may fail, or nobody may learn what
+became of it.  A list that the server lost is written again when its sessions are renewed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
 
 
 class _Entry(Struct, frozen=True):
-    """A session in a list: its record, None where there is none, and until when its login may be under way."""
+    """A session in a list, and its record, None where there is none; *till* is its score in `lua/enlist.lua`."""
 
     id: str
     till: Instant
@@ -54,6 +55,10 @@ class _Entry(Struct, frozen=True):
         record = self.record
         over = record is not None and (record.destroyed or record.owner == owner)
         return now < self.till and not over
+
+    def takes_a_place(self, owner: str, now: Instant) -> bool:
+        gives_way = now < -self.till
+        return self.is_live(owner, now) and not gives_way
 
 
 class Owners:
@@ -87,7 +92,7 @@ class Owners:
 
     async def announce(self, owner: str, id: str, now: Instant, stay: int) -> None:
         """Write a session into the list before its login; without a limit there is always room."""
-        await self._send([running(ENLIST, self.key_of(owner), [id, now + _UNDER_WAY, stay + SLACK, b""])])
+        await self._send([running(ENLIST, self.key_of(owner), [id, now + _UNDER_WAY, stay + SLACK, b"", 0])])
 
     async def admit(self, owner: str, id: str, limit: OwnerLimit, now: Instant, stay: int) -> Sequence[str]:
         """
@@ -99,18 +104,18 @@ class Owners:
         for _ in range(_CONTENDERS):
             number, entries = await self._read(owner)
             others = [entry for entry in entries if entry.id != id]
-            used = {e.id: e.record.last_used for e in others if e.record is not None and e.is_live(owner, now)}
+            used = {e.id: e.record.last_used for e in others if e.record is not None and e.takes_a_place(owner, now)}
             used |= {e.id: e.till - _UNDER_WAY for e in others if e.is_under_way(owner, now)}
             going = evicted(limit, sorted(used, key=lambda other: (used[other], other), reverse=True))
-            over = [entry.id for entry in others if entry.id not in used and entry.till <= now]
-            arguments: Arguments = [id, now + _UNDER_WAY, stay + SLACK, number, *going, *over]
+            over = [e.id for e in others if e.id not in used and e.till <= now and not e.is_live(owner, now)]
+            arguments: Arguments = [id, now + _UNDER_WAY, stay + SLACK, number, len(going), *going, *over]
             (reply,) = await self._send([running(ENLIST, self.key_of(owner), arguments)])
             if reply == 1:
                 return going
         raise StoreUnavailable("too many logins of one owner at once")
 
     async def restore(self, owner: str, ids: Sequence[str], stay: int) -> None:
-        """Put back into the list who was to give way to a login that did not happen."""
+        """Say of those who were to give way to a login that it did not happen."""
         await self._try(*[self._confirm(owner, id, stay, back=1) for id in ids])
 
     async def settle(self, owner: str, id: str, stay: int) -> bool:
