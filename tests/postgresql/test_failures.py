@@ -408,7 +408,15 @@ def test_who_lacks_the_driver_is_told_what_to_install() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    ["pool_size=0", "pool_size=some", "statement_cache_size=-1", "schema=", "schema=" + "x" * 64, "schema=a%00b"],
+    [
+        "pool_size=0",
+        "pool_size=some",
+        "statement_cache_size=-1",
+        "schema=",
+        "schema=" + "x" * 64,
+        "schema=a%00b",
+        "schema=a$$b",
+    ],
 )
 def test_an_address_that_is_nonsense_is_refused_at_once(options: str) -> None:
     for scheme in ("postgresql", "postgres"):

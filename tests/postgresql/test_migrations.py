@@ -108,7 +108,10 @@ async def test_processes_that_start_at_once_make_the_tables_once(database: str) 
     await _works(database)
 
 
-@pytest.mark.parametrize("schema", ["public", "Sessions", "of the shop", "o'clock", 'a"b', "select", "sitzungen_äöü"])
+@pytest.mark.parametrize(
+    "schema",
+    ["public", "Sessions", "of the shop", "o'clock", 'a"b', "select", "sitzungen_äöü", 'a"atomic_session"b', "$1;--"],
+)
 async def test_the_schema_is_the_users_choice(database: str, schema: str) -> None:
     store = PostgreSQLStore(database, schema=schema, timeout=20)
     await store.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -15,6 +16,7 @@ Queries: TypeAlias = dict[str, str]
 
 _PACKAGE = __name__.rpartition(".")[0]
 _PLACEHOLDER = '"atomic_session"'
+_PLACES = re.compile(f"'?{_PLACEHOLDER}")
 _LONGEST_NAME = 63
 _OLDEST = 130_000
 
@@ -84,11 +86,15 @@ async def _version(trips: Trips, queries: Queries) -> int:
 
 
 def _placed(text: str, schema: str) -> str:
+    """Put *schema* in its place, in one go: its own name may look like the placeholder."""
     quoted = _quoted(schema)
-    return text.replace(f"'{_PLACEHOLDER}", "'" + quoted.replace("'", "''")).replace(_PLACEHOLDER, quoted)
+    in_text = "'" + quoted.replace("'", "''")
+    return _PLACES.sub(lambda place: in_text if place[0].startswith("'") else quoted, text)
 
 
 def _quoted(schema: str) -> str:
     if not 0 < len(schema.encode()) <= _LONGEST_NAME or not schema.isprintable():
         raise ValueError(f"a schema's name has 1 to {_LONGEST_NAME} bytes that can be printed, not {schema!r}")
+    if "$$" in schema:
+        raise ValueError(f"a schema's name must be without '$$', which ends the text of a function, not {schema!r}")
     return '"' + schema.replace('"', '""') + '"'
