@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -422,6 +423,18 @@ def test_an_address_that_is_nonsense_is_refused_at_once(options: str) -> None:
     for scheme in ("postgresql", "postgres"):
         with pytest.raises(ValueError, match=options.partition("=")[0]):
             open_url(f"{scheme}://localhost/app?{options}")
+
+
+@pytest.mark.parametrize("rest", ["h:99999", "h:one", "h:1,h:2:3", "u:hush/w@h", "u:hush?w@h", "u:hush#w@h"])
+def test_a_port_that_may_be_half_of_a_password_is_refused_and_not_shown(rest: str) -> None:
+    with pytest.raises(ValueError, match="port") as caught:
+        open_url(f"postgresql://{rest}/app")
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("hosts", ["", "h", "h:", "h:65535", "h:1,g,[::1]:2,[::1]", "u:a%2Fb@h:1", "u:a:b@h"])
+def test_hosts_and_ports_are_taken(hosts: str) -> None:
+    assert isinstance(open_url(f"postgresql://{hosts}/app"), PostgreSQLStore)
 
 
 def test_the_addresses_of_the_documentation_are_taken() -> None:

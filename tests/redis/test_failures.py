@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -358,7 +359,16 @@ def test_who_lacks_the_driver_is_told_what_to_install(missing: str) -> None:
     assert "pip install 'atomic-session[redis]'" in result.stdout
 
 
-@pytest.mark.parametrize("url", ["redis://h/0?db=x", "redis+cluster://", "redis://h?socket_timeout=soon"])
+@pytest.mark.parametrize(
+    "url", ["redis://h/0?db=x", "redis+cluster://", "redis://h?socket_timeout=soon", "redis+cluster://h?bogus=1"]
+)
 def test_an_address_that_is_nonsense_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the words are the driver's
         open_url(url)
+
+
+@pytest.mark.parametrize("rest", ["h:99999", "h:one", "u:hush/w@h", "u:hush?w@h", "u:hush#w@h"])
+def test_a_port_that_may_be_half_of_a_password_is_refused_and_not_shown(rest: str) -> None:
+    with pytest.raises(ValueError, match="port") as caught:
+        open_url(f"redis://{rest}/0")
+    assert "hush" not in "".join(traceback.format_exception(caught.value))

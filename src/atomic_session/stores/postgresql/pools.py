@@ -25,6 +25,7 @@ _DEFAULT_SIZE = 4
 _MOST_KEPT = 2
 """How many connections are kept between trips, instead of going back to a pool that takes its time: one a lane."""
 
+_LARGEST_PORT = 65_535
 _FOR_US = ("schema", "pool_size", "statement_cache_size")
 
 
@@ -54,6 +55,8 @@ def address_of(url: str) -> Address:
         ValueError: an option of ours is nonsense, or the driver refuses the rest.
     """
     parts = urlsplit(url)
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        _check_port(host)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     ours = {name: value for name, value in pairs if name in _FOR_US}
     rest = urlencode([pair for pair in pairs if pair[0] not in _FOR_US])
@@ -65,6 +68,15 @@ def address_of(url: str) -> Address:
     if not cache.isdecimal():
         raise ValueError(f"statement_cache_size must be a whole number, not {cache!r}")
     return Address(urlunsplit(parts._replace(query=rest)), schema, int(size), cached=int(cache) > 0)
+
+
+def _check_port(host: str) -> None:
+    """Refuse what the driver would take for a port, and show in its error: it may be half of a password."""
+    port = host.rpartition("]")[2].partition(":")[2]
+    if port and not (port.isdecimal() and int(port) <= _LARGEST_PORT):
+        raise ValueError(
+            "a port in the URL must be a number up to 65535; in a password '/', '?' and '#' are %2F, %3F and %23"
+        )
 
 
 class ConnectionPool(Protocol):

@@ -74,6 +74,12 @@ def client_from_url(url: str) -> tuple[Callable[[], Client], str]:
         ValueError: the driver does not take it.
     """
     parts = urlsplit(url)
+    try:
+        parts.port  # noqa: B018 - who asks for it is told whether it is one
+    except ValueError:  # its words may show half of a password
+        raise ValueError(
+            "the port in the URL must be a number up to 65535; in a password '/', '?' and '#' are %2F, %3F and %23"
+        ) from None
     options = parse_qsl(parts.query, keep_blank_values=True)
     prefix = dict(options).get("prefix", _DEFAULT_PREFIX)
     rest = urlencode([(name, value) for name, value in options if name != "prefix"])
@@ -88,7 +94,7 @@ def client_from_url(url: str) -> tuple[Callable[[], Client], str]:
 
     try:
         make()  # it connects to nothing
-    except (RedisError, RedisClusterException) as error:
+    except (RedisError, RedisClusterException, TypeError) as error:
         raise ValueError(f"a Redis URL that the driver refuses: {str(error).partition('.')[0]}") from error
     return make, prefix
 
