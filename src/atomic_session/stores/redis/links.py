@@ -43,8 +43,9 @@ class Links:
         loop = asyncio.get_running_loop()
         link = self._links.get(loop)
         if link is None:
-            for other in [known for known in self._links if known.is_closed()]:
-                del self._links[other]
+            for other in list(self._links):
+                if other.is_closed():
+                    self._links.pop(other, None)  # another thread may have done so
             link = self._links[loop] = self._made()
         return link
 
