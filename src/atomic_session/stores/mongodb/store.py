@@ -19,12 +19,12 @@ from ...commands import Answer, Command
 from ...errors import OutcomeUnknown, StoreUnavailable
 from ...lifecycle import is_limited
 from ...limits import DEFAULT_LIMITS, Limits
+from ...loops import PerLoop
 from ...store import SessionInfo
 from . import owners
 from .documents import OPTIONS, Document
 from .failures import door
 from .indexes import prepare
-from .loops import ClientPerLoop
 from .trips import Collection, Trips
 
 __all__ = ["MongoStore"]
@@ -61,11 +61,11 @@ class MongoStore:
         self._timeout = timeout
         self._limits = limits
         self._prepared = False
-        self._clients: ClientPerLoop | None = None
+        self._clients: PerLoop[Collection] | None = None
         self._own: Collection | None = None
         if isinstance(place, str):
             url, database, name = _parse(place)
-            self._clients = ClientPerLoop(lambda: _strict(self._connect(url)[database][name]))
+            self._clients = PerLoop(lambda: _strict(self._connect(url)[database][name]), _close_client)
         else:
             found = place if isinstance(place, AsyncCollection) else place[_COLLECTION]
             self._own = _strict(found)
@@ -146,6 +146,10 @@ class MongoStore:
             connectTimeoutMS=milliseconds,
             serverSelectionTimeoutMS=milliseconds,
         )
+
+
+async def _close_client(collection: Collection) -> None:
+    await collection.database.client.close()
 
 
 def _strict(collection: Collection) -> Collection:

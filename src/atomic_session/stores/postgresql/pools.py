@@ -1,14 +1,7 @@
-"""
-Connections: a pool for each event loop, of the application's or of our own making.
-
-A test client makes a loop for every request.  So a pool closes with its loop: an asynchronous
-generator waits beside it, and whoever ends a loop properly first ends the generators of it.
-"""
+"""Connections: a pool for each event loop, of the application's or of our own making."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -16,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 from msgspec import Struct
 
-__all__ = ["Address", "ConnectionPool", "GivenPool", "OwnPool", "OwnPools", "abandon", "address_of"]
+__all__ = ["Address", "ConnectionPool", "GivenPool", "OwnPool", "abandon", "address_of"]
 
 Connection: TypeAlias = Any
 
@@ -178,37 +171,3 @@ class OwnPool:
         for connection in kept:
             await self._pool.release(connection)
         await self._pool.close()
-
-
-class OwnPools:
-    """A pool for each event loop that asks."""
-
-    def __init__(self, address: Address, timeout: float) -> None:
-        self._address = address
-        self._timeout = timeout
-        self._kept: dict[asyncio.AbstractEventLoop, tuple[OwnPool, AsyncGenerator[None, None]]] = {}
-
-    async def get(self) -> OwnPool:
-        """Return the pool of the running loop."""
-        loop = asyncio.get_running_loop()
-        kept = self._kept.get(loop)
-        if kept is None:
-            self._kept = {known: pair for known, pair in self._kept.items() if not known.is_closed()}
-            pool = OwnPool(self._address, self._timeout)
-            keeper = _close_with_the_loop(pool)
-            kept = self._kept[loop] = (pool, keeper)
-            await anext(keeper)
-        return kept[0]
-
-    async def close(self) -> None:
-        """Close the pool of the running loop; those of other loops close with them."""
-        kept = self._kept.pop(asyncio.get_running_loop(), None)
-        if kept is not None:
-            await kept[1].aclose()
-
-
-async def _close_with_the_loop(pool: OwnPool) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        await pool.close()

@@ -11,9 +11,10 @@ from ...clock import Instant
 from ...commands import Answer, Command, Outcome
 from ...errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
 from ...limits import DEFAULT_LIMITS, Limits
+from ...loops import PerLoop
 from ...store import SessionInfo
 from ...values import encode_name
-from .pools import ConnectionPool, GivenPool, OwnPools, address_of
+from .pools import ConnectionPool, GivenPool, OwnPool, address_of
 from .schema import prepare, queries_in
 from .trips import Trips
 from .work import Fate, Work, is_limited
@@ -56,11 +57,11 @@ class PostgreSQLStore:
         timeout: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._own: OwnPools | None = None
+        self._own: PerLoop[OwnPool] | None = None
         self._given: GivenPool | None = None
         address = address_of(place if isinstance(place, str) else "postgresql://")
         if isinstance(place, str):
-            self._own = OwnPools(address, timeout)
+            self._own = PerLoop(lambda: OwnPool(address, timeout), OwnPool.close)
         else:
             self._given = GivenPool(place)
         self._schema = address.schema if schema is None else schema
