@@ -70,6 +70,22 @@ async def test_a_task_that_is_cancelled_takes_no_other_with_it(harness: RedisHar
     assert [end.data for end in ends[1::2] if isinstance(end, Answer)] == [{"n": 1}] * 20
 
 
+async def test_closing_gives_back_a_connection_that_nobody_waits_for_any_more(harness: RedisHarness) -> None:
+    await harness.make()
+    client: Any = Redis.from_url(harness.url, max_connections=1)
+    store = RedisStore(client, prefix=harness.prefix)
+    holder = await started(store, {"n": 0})
+    await store.close()
+    asking = asyncio.create_task(ask(store, holder.load()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has begun to connect
+    asking.cancel()
+    await asyncio.wait([asking])
+    await store.close()
+    assert await client.ping()  # the one connection is free
+    await client.aclose()
+
+
 async def test_a_server_that_speaks_another_language_is_left(harness: RedisHarness) -> None:
     await harness.make()
     async with proxy(_port(harness)) as wire:

@@ -74,10 +74,11 @@ class Line:
         """Complete what was accepted, then let go of the connection."""
         while left := [parcel.done for parcel in (*self._under_way(), *self._waiting) if not parcel.done.done()]:
             await asyncio.wait(left)
-        if self._wire is not None:
-            self._wire.drop(ConnectionError("the store was closed"))
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._tasks or self._wire is not None:
+            if self._tasks:  # one of them may connect for somebody who waits no more
+                await asyncio.wait(self._tasks)
+            elif self._wire is not None:
+                self._wire.drop(ConnectionError("the store was closed"))
 
     def renew(self) -> None:
         """Have what comes next go over another connection, once all that is under way on this one is done."""
