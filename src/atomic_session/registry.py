@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from .limits import DEFAULT_LIMITS, Limits
 from .store import Store
@@ -40,7 +40,7 @@ def open_url(url: str, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) ->
     scheme = urlsplit(url).scheme
     if scheme not in _STORES:
         known = ", ".join(f"{name}://" for name in _STORES)
-        raise ValueError(f"no store for {_without_password(url)!r}; a store URL starts with one of {known}")
+        raise ValueError(f"no store for the scheme {scheme!r}; a store URL starts with one of {known}")
     module, name = _STORES[scheme]
     try:
         factory = getattr(importlib.import_module(module), name)
@@ -49,9 +49,3 @@ def open_url(url: str, limits: Limits = DEFAULT_LIMITS, timeout: float = 5.0) ->
         raise ImportError(f"{error.name} is missing: pip install 'atomic-session[{extra}]'") from error
     store: Store = factory.from_url(url, limits=limits, timeout=timeout)
     return store
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query=""))

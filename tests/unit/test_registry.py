@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from atomic_session.registry import open_url
+
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
@@ -46,6 +48,16 @@ def test_who_lacks_a_driver_is_told_which_extra_brings_it(url: str, extra: str) 
 
     assert f"pip install 'atomic-session[{extra}]'" in said
     assert extra in EXTRAS
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://u:hush@h/db?x=hush#hush", "redi://u:hu/hush@h", "u:hush@h/db", "hush@h/db", "/hush", "redis+x://:hush@h"],
+)
+def test_a_url_that_no_store_takes_is_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="starts with one of") as caught:
+        open_url(url)
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
