@@ -16,12 +16,22 @@ import msgspec
 from . import commands, operators
 from .clock import Instant
 from .commands import Answer, Login, Outcome, OwnerLimit
-from .errors import CorruptRecord, LimitExceeded, OperatorError
+from .errors import (
+    AtomicSessionError,
+    CorruptRecord,
+    LimitExceeded,
+    OperatorError,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
 from .fields import EMPTY, decode_fields, encode_fields, pick, replace, texts_of
 from .limits import Limits
 from .record import MEMORY, Lifetimes, Record, Standing, capped, standing
 
-__all__ = ["Stored", "evicted", "is_limited", "login_of", "perform", "tombstone"]
+__all__ = ["Fate", "Stored", "answers_of", "evicted", "is_limited", "login_of", "perform", "tombstone"]
+
+Fate: TypeAlias = Answer | AtomicSessionError
+"""An answer; or what is to be raised to whoever asked."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -79,6 +89,23 @@ def is_limited(command: commands.Command) -> bool:
     """Say whether *command* is a login of an owner who may have so many sessions only: it looks at the others."""
     login = login_of(command)
     return login is not None and login.limit is not None
+
+
+def answers_of(fates: Sequence[Fate]) -> list[Answer]:
+    """
+    Return the answers to a batch whose commands had *fates*: what failed beside others is told by its answer.
+
+    Raises:
+        AtomicSessionError: it had but one command, which failed, or an outage has kept all of them.
+    """
+    failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
+    if failures and len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
+        raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
+    return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, AtomicSessionError) else fate for fate in fates]
+
+
+def _is_outage(error: AtomicSessionError) -> bool:
+    return isinstance(error, StoreUnavailable | OutcomeUnknown)
 
 
 def evicted(limit: OwnerLimit, others: Sequence[str]) -> Sequence[str]:

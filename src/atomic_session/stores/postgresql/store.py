@@ -8,8 +8,9 @@ from typing import Any
 import asyncpg
 
 from ...clock import Instant
-from ...commands import Answer, Command, Outcome
-from ...errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
+from ...commands import Answer, Command
+from ...errors import AtomicSessionError
+from ...lifecycle import Fate, answers_of, is_limited
 from ...limits import DEFAULT_LIMITS, Limits
 from ...loops import PerLoop
 from ...store import SessionInfo
@@ -17,7 +18,7 @@ from ...values import encode_name
 from .pools import ConnectionPool, GivenPool, OwnPool, address_of
 from .schema import prepare, queries_in
 from .trips import Trips
-from .work import Fate, Work, is_limited
+from .work import Work
 
 __all__ = ["PostgreSQLStore"]
 
@@ -99,10 +100,7 @@ class PostgreSQLStore:
             fates = await self._work.all_of(commands) if commands else []
         else:
             fates = await self._in_turn(commands)
-        failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
-        if failures and len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
-            raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
-        return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
+        return answers_of(fates)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         rows = await self._ask("live_of_owner", encode_name(owner), now)
@@ -137,7 +135,3 @@ class PostgreSQLStore:
         if self._own is None:
             raise RuntimeError("a store without a place cannot have been made")
         return await self._own.get()
-
-
-def _is_outage(error: AtomicSessionError) -> bool:
-    return isinstance(error, StoreUnavailable | OutcomeUnknown)

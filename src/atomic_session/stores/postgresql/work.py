@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from ...commands import Answer, Command, Create, Load, Outcome, Update
 from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OutcomeUnknown, StoreUnavailable
 from ...fields import decode_fields
-from ...lifecycle import evicted, login_of, perform
+from ...lifecycle import Fate, evicted, login_of, perform
 from ...limits import Limits
 from ...values import encode_name
 from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, stored_of
@@ -16,19 +15,10 @@ from .compile import Request, arguments_of, put, request_of
 from .schema import Queries
 from .trips import Connection, Trips
 
-__all__ = ["Fate", "Work", "is_limited"]
-
-Fate: TypeAlias = Answer | AtomicSessionError
-"""An answer; or what is to be raised to whoever asked."""
+__all__ = ["Work"]
 
 _SLOW_TRIES = 200
 """How often the slow path is gone again because somebody else was quicker."""
-
-
-def is_limited(command: Command) -> bool:
-    """Say whether *command* is a login that must find room."""
-    login = login_of(command)
-    return login is not None and login.limit is not None
 
 
 class Work:

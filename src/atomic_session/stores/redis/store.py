@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from ...clock import Instant
-from ...commands import Answer, Command, Outcome
-from ...errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
-from ...lifecycle import is_limited
+from ...commands import Answer, Command
+from ...errors import AtomicSessionError
+from ...lifecycle import Fate, answers_of, is_limited
 from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
 from .failures import refused
@@ -16,7 +16,7 @@ from .link import Reply, Request
 from .links import Client, Links, client_from_url
 from .owners import Owners
 from .proof import prove
-from .work import Fate, Work
+from .work import Work
 
 __all__ = ["RedisStore"]
 
@@ -110,10 +110,7 @@ class RedisStore:
             fates = [await self._work.one(command) for command in commands]
         else:
             fates = await asyncio.gather(*map(self._one, commands))
-        failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
-        if failures and len(failures) == len(fates) and all(map(_is_outage, failures)):
-            raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
-        return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, Exception) else fate for fate in fates]
+        return answers_of(fates)
 
     async def _one(self, command: Command) -> Fate:
         return await self._work.one(command)  # in its turn among the others
@@ -139,7 +136,3 @@ class RedisStore:
             if isinstance(reply, Exception):
                 raise refused(reply, "") from reply
         return replies
-
-
-def _is_outage(error: AtomicSessionError) -> bool:
-    return isinstance(error, StoreUnavailable | OutcomeUnknown)

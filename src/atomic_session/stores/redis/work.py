@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ...commands import Answer, Command, Create, Login, Outcome, Rotate, Update
 from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OutcomeUnknown, StoreUnavailable
 from ...fields import encode_fields
-from ...lifecycle import Stored, is_limited, login_of, perform
+from ...lifecycle import Fate, Stored, is_limited, login_of, perform
 from ...limits import Limits
 from .answers import AGAIN, answer_of
 from .compile import compile_command
@@ -21,10 +21,7 @@ from .turns import Turns, takes_several
 from .updates import pack_update
 from .wire import Part
 
-__all__ = ["Fate", "Work"]
-
-Fate: TypeAlias = Answer | AtomicSessionError
-"""An answer; or what is to be raised to whoever asked."""
+__all__ = ["Work"]
 
 Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
 
