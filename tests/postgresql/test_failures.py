@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -430,6 +431,12 @@ def test_a_port_that_may_be_half_of_a_password_is_refused_and_not_shown(rest: st
     with pytest.raises(ValueError, match="port") as caught:
         open_url(f"postgresql://{rest}/app")
     assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("place", [None, 5432, b"postgresql://localhost"])
+def test_what_is_no_url_and_no_pool_is_refused_at_once(place: Any) -> None:
+    with pytest.raises(ValueError, match=f"pool.*{type(place).__name__}"):
+        PostgreSQLStore(place)
 
 
 @pytest.mark.parametrize("hosts", ["", "h", "h:", "h:65535", "h:1,g,[::1]:2,[::1]", "u:a%2Fb@h:1", "u:a:b@h"])

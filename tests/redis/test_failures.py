@@ -372,3 +372,10 @@ def test_a_port_that_may_be_half_of_a_password_is_refused_and_not_shown(rest: st
     with pytest.raises(ValueError, match="port") as caught:
         open_url(f"redis://{rest}/0")
     assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_url_in_the_place_of_a_client_is_refused_and_not_shown() -> None:
+    place: Any = "redis://:hush@localhost"
+    with pytest.raises(ValueError, match=r"from_url.*str") as caught:
+        RedisStore(place)
+    assert "hush" not in str(caught.value)

@@ -63,8 +63,12 @@ class PostgreSQLStore:
         address = address_of(place if isinstance(place, str) else "postgresql://")
         if isinstance(place, str):
             self._own = PerLoop(lambda: OwnPool(address, timeout), OwnPool.close)
-        else:
+        elif isinstance(place, asyncpg.Pool):
             self._given = GivenPool(place)
+        else:
+            raise ValueError(
+                f"a PostgreSQL store needs a URL or an asyncpg pool; this is of type {type(place).__name__}"
+            )
         self._schema = address.schema if schema is None else schema
         self._queries = queries_in(self._schema)
         self._trips = Trips(self._pool, timeout * _CALL, cached=address.cached and not in_transactions)

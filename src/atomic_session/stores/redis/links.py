@@ -33,7 +33,10 @@ class Links:
 
     def __init__(self, client: Client | Callable[[], Client], timeout: float) -> None:
         if not isinstance(client, Redis | RedisCluster) and not callable(client):
-            raise ValueError(f"a Redis store needs a client of redis.asyncio, or what makes one, not {client!r}")
+            raise ValueError(
+                "a Redis store needs a client of redis.asyncio, or what makes one, "
+                f"or a URL by from_url; this is of type {type(client).__name__}"
+            )
         self._client = client
         self._timeout = timeout
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
