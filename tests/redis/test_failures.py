@@ -300,6 +300,22 @@ async def test_a_field_that_is_not_ours_is_noticed_by_who_looks_at_it(server: Va
     await store.close()
 
 
+@pytest.mark.parametrize("spoil", [("HSET", "\0h", "junk"), ("SET", "a text")])
+async def test_a_record_that_is_not_ours_keeps_no_other_of_its_owner_alive(server: Valkey, spoil: Any) -> None:
+    store = RedisStore.from_url(server.url)
+    await store.open()
+    spoilt, *others = [await started(store, {"n": 0}, owner="alice") for _ in range(3)]
+    key = f"atomic-session:session:{spoilt.id}"
+    verb, *rest = spoil
+    client: Any = Redis(port=server.port)
+    await client.execute_command(verb, key, *rest)
+    await client.aclose()
+    with pytest.raises(CorruptRecord):
+        await store.destroy_all("alice", None, NOW)
+    assert [(await ask(store, holder.load())).outcome for holder in others] == [Outcome.DESTROYED] * 2
+    await store.close()
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_clients_may_decode_responses_and_speak_either_protocol(server: Valkey, protocol: int) -> None:
     client = Redis(port=server.port, decode_responses=True, protocol=protocol)

@@ -14,12 +14,14 @@ from ...record import Record
 from ...values import MISSING, decode
 from .records import record_of
 
-__all__ = ["AGAIN", "answer_of"]
+__all__ = ["AGAIN", "CORRUPT", "answer_of"]
 
 AGAIN = 7
 """The script leaves this update to the slow path."""
 
-_CORRUPT = 8
+CORRUPT = 8
+"""What is stored is not ours."""
+
 _DONE, _UNMET, _REFUSED = 0, 1, 2
 _OUTCOMES = (
     Outcome.DONE,
@@ -45,7 +47,7 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
     code = reply[-1]
     if code in _NOT_LIVE:
         return _NOT_LIVE[code]
-    if code == _CORRUPT:
+    if code == CORRUPT:
         raise CorruptRecord(command.id, "a text in it is not ours")
     if type(command) is commands.Destroy:
         return Answer(Outcome.DONE)

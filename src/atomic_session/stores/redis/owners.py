@@ -18,9 +18,10 @@ from msgspec import Struct
 
 from ...clock import Instant
 from ...commands import OwnerLimit
-from ...errors import OutcomeUnknown, StoreUnavailable
+from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 from ...lifecycle import evicted
 from ...record import Record
+from .answers import CORRUPT
 from .compile import Arguments, destroy_if_owned
 from .link import Reply, Request, plain, running
 from .records import HOT, OWNER, STATIC, record_of
@@ -79,16 +80,23 @@ class Owners:
         return sorted(found, key=lambda record: (record.last_used, record.id), reverse=True)
 
     async def bury(self, owner: str, ids: Sequence[str], now: Instant) -> int:
-        """Destroy those sessions of *ids* that are *owner*'s, and say how many were."""
+        """
+        Destroy those sessions of *ids* that are *owner*'s, and say how many were.
+
+        Raises:
+            CorruptRecord: one of them is not ours; the others were destroyed.
+        """
         arguments = destroy_if_owned(owner, now)
         replies = await self._send([running(DESTROY, self._session_key(id), arguments) for id in ids])
+        for id, reply in zip(ids, replies, strict=True):
+            if reply[-1] == CORRUPT:
+                raise CorruptRecord(id, "its own fields are not ours")
         return sum(reply[-1] == 0 for reply in replies)
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
-        """Destroy *owner*'s sessions but *keep*: all that the list names, for one may just become the owner's."""
-        _, entries = await self._read(owner)
-        ids = [entry.id for entry in entries if entry.id != keep and entry.is_live(owner, now)]
-        return await self.bury(owner, ids, now)
+        """Destroy *owner*'s sessions but *keep*: all that the list names; who is whose is decided where it ends."""
+        scores = await self._listed(owner)
+        return await self.bury(owner, [id for id in scores if id not in ("", keep)], now)
 
     async def announce(self, owner: str, id: str, now: Instant, stay: int) -> None:
         """Write a session into the list before its login; without a limit there is always room."""
@@ -142,10 +150,13 @@ class Owners:
         except (StoreUnavailable, OutcomeUnknown):
             return
 
+    async def _listed(self, owner: str) -> dict[str, bytes]:
+        (flat,) = await self._send([plain("ZRANGE", self.key_of(owner), 0, -1, "WITHSCORES")])
+        return _scores(flat)
+
     async def _read(self, owner: str) -> tuple[bytes, list[_Entry]]:
         """Return the number and the entries of a list, with their records."""
-        (flat,) = await self._send([plain("ZRANGE", self.key_of(owner), 0, -1, "WITHSCORES")])
-        scores = _scores(flat)
+        scores = await self._listed(owner)
         number = scores.pop("", b"0")
         looks = [plain("HMGET", self._session_key(id), HOT, STATIC, OWNER) for id in scores]
         replies = await self._send(looks) if looks else []
