@@ -220,12 +220,34 @@ async def test_looking_writes_nothing(harness: PostgreSQLHarness) -> None:
     before = await connection.fetchval(versions)
     stranger = holders[0].renewed()
     await store.execute([holder.load(NOW + 1) for holder in (*holders, stranger)])
+    await store.execute([stranger.load(NOW + HOUR)])
     await store.execute([stranger.load(NOW + HOUR), holders[0].load(NOW + 99 * HOUR)])
     await store.sessions_of("alice", NOW)
     assert await connection.fetchval(versions) == before
     await store.execute([holders[0].load(NOW + HOUR)])
     assert await connection.fetchval(versions) != before
     await connection.close()
+
+
+async def test_no_batch_reads_the_whole_table_however_small_it_is(harness: PostgreSQLHarness) -> None:
+    """A plan outlives the size of the table that it was made for."""
+    store = await harness.make()
+    holders = [await started(store, {"n": 0}) for _ in range(8)]
+    connection = await harness.connect()
+    await connection.execute(f"ANALYZE {harness.schema}.records")
+    for _ in range(8):
+        await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])
+        await store.execute([holder.load() for holder in holders])
+    scans = "SELECT seq_scan, seq_tup_read, idx_tup_fetch FROM pg_stat_user_tables "
+    scans += f"WHERE schemaname = '{harness.schema}' AND relname = 'records'"
+    await store.close()  # its connections tell what they counted when they end
+    found, read = 0, -1
+    async with asyncio.timeout(20):
+        while found < 8 * 8 * (2 + 2):
+            _, read, found = await connection.fetchrow(scans)
+    await connection.close()
+    assert read == 0
+    assert found == 8 * 8 * (2 + 2)  # one is locked and written; one is asked whether a renewal is due, and read
 
 
 async def test_updates_leave_the_indexes_alone(harness: PostgreSQLHarness) -> None:

@@ -52,14 +52,18 @@ class Request(Struct, frozen=True):
 
 def arguments_of(requests: Sequence[Request], limits: Limits) -> Arguments:
     """Return the arguments of `run` for *requests*, those of one session beside each other."""
+    ids = [request.id for request in requests]
+    nows = [request.now for request in requests]
     return (
-        [request.id for request in requests],
+        ids,
         [request.verb for request in requests],
         [request.digest for request in requests],
-        [request.now for request in requests],
+        nows,
         [request.max_age for request in requests],
         [request.touch_after for request in requests],
         [request.detail for request in requests],
+        [place for place, (id_, before) in enumerate(zip(ids, ["", *ids], strict=False), start=1) if id_ != before],
+        max(nows),
         min(limits.field, _LARGEST_INTEGER),
         min(limits.record, _LARGEST_INTEGER),
         min(limits.padding, _LARGEST_INTEGER),

@@ -1,6 +1,6 @@
 -- name: run
 -- Parameters and result: see migrations/0003_commands.sql.
-SELECT * FROM "atomic_session".run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+SELECT * FROM "atomic_session".run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: take_turn
 -- Parameters: owner, id, now.  Result: see migrations/0004_owners.sql.

@@ -395,19 +395,16 @@ BEGIN
     RETURN there = wanted;
 END $$;
 
--- Parameters: data; guards and operators in their order, each [verb, path, operand...], from number `start` of a list
---             on; the most padding and depth.
--- Result:     the data as it is then, all changed or nothing.
-CREATE FUNCTION "atomic_session".apply(data jsonb, list jsonb, start integer, padding integer, depth integer)
-RETURNS "atomic_session".applied LANGUAGE plpgsql IMMUTABLE AS $$
+-- The operators from `number` on, as `apply` has them.
+CREATE FUNCTION "atomic_session".apply_rest(
+    data jsonb, list jsonb, number integer, start integer, padding integer, depth integer
+) RETURNS "atomic_session".applied LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     result "atomic_session".applied;
-    number integer := start;
     count integer := jsonb_array_length(list);
     operator jsonb;
     verb text;
     path text[];
-    old jsonb;
     new jsonb;
 BEGIN
     WHILE number < count LOOP
@@ -438,16 +435,6 @@ BEGIN
         ELSIF verb = 'replace' THEN
             new := NULL;
             data := operator -> 2;
-        ELSIF cardinality(path) = 1 THEN
-            old := data -> path[1];
-            new := operator -> 2;
-            IF verb = 'inc' AND jsonb_typeof(old) = 'number' AND scale(old::numeric) = 0 AND scale(new::numeric) = 0
-                AND abs(old::numeric + new::numeric) < 9223372036854775807
-            THEN
-                new := to_jsonb(old::numeric + new::numeric);  -- what counters do
-            ELSE
-                new := "atomic_session".changed(verb, old, operator);
-            END IF;
         ELSE
             new := "atomic_session".changed(verb, "atomic_session".seek(data, path), operator);
         END IF;
@@ -471,4 +458,43 @@ EXCEPTION
         result.code := 7;
         result.taken := NULL;
         RETURN result;
+END $$;
+
+-- Parameters: data; guards and operators in their order, each [verb, path, operand...], from number `start` of a list
+--             on; the most padding and depth.
+-- Result:     the data as it is then, all changed or nothing.
+CREATE FUNCTION "atomic_session".apply(data jsonb, list jsonb, start integer, padding integer, depth integer)
+RETURNS "atomic_session".applied LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    result "atomic_session".applied;
+    number integer := start;
+    count integer := jsonb_array_length(list);
+    operator jsonb;
+    path text[];
+    old jsonb;
+    new jsonb;
+BEGIN
+    -- What most updates consist of cannot be refused, and needs none of what an exception costs.
+    LOOP
+        operator := list -> number;
+        path := string_to_array(operator ->> 1, '[');
+        old := data -> path[1];
+        new := CASE
+            WHEN cardinality(path) <> 1 THEN NULL
+            WHEN operator ->> 0 = 'set' THEN operator -> 2
+            WHEN operator ->> 0 = 'inc' AND jsonb_typeof(old) = 'number' AND scale(old::numeric) = 0
+                AND scale((operator -> 2)::numeric) = 0
+                AND abs(old::numeric + (operator -> 2)::numeric) < 9223372036854775807
+            THEN to_jsonb(old::numeric + (operator -> 2)::numeric)
+        END;
+        EXIT WHEN new IS NULL;
+        data := jsonb_set(data, path, new);
+        number := number + 1;
+    END LOOP;
+    IF number < count THEN
+        RETURN "atomic_session".apply_rest(data, list, number, start, padding, depth);
+    END IF;
+    result.code := 0;
+    result.data := data;
+    RETURN result;
 END $$;
