@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -100,6 +101,8 @@ def put(command: commands.Update, rev: int, data: dict[str, Value]) -> Request:
 
 def text_of(value: Value) -> str:
     """Return *value* as JSON for the server."""
+    if type(value) is int:
+        return str(value)
     return _without_exponents(encode(value)).decode()
 
 
@@ -135,7 +138,7 @@ def _rotation(command: commands.Rotate) -> str:
 def _update(command: commands.Update) -> str:
     update = command.update
     names = update.fields
-    fields = _NULL if names is None else f'"{_path(tuple(names))}"'
+    fields = _NULL if names is None else f'"{_names(names)}"'
     steps = [_guard(guard) for guard in update.guards]
     steps += [_COMPILE[type(operator)](operator) for operator in update.operators]
     return f"[{_number(command.known_rev)},{fields}{''.join(steps)}]"
@@ -188,8 +191,14 @@ def _replace(operator: operators.Replace) -> str:
     return f',["replace","",{text_of(operator.value)}]'
 
 
+@lru_cache(maxsize=4_096)
 def _path(path: Path) -> str:
     return _SEPARATOR.join(map(encode_name, path))
+
+
+@lru_cache(maxsize=4_096)
+def _names(names: frozenset[str]) -> str:
+    return _SEPARATOR.join(map(encode_name, names))
 
 
 def _number(number: int | None) -> str:
