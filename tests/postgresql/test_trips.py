@@ -212,6 +212,29 @@ async def test_what_an_update_sends_back_does_not_grow_with_the_session(harness:
     assert abs(large - small) < 50 * 90  # one field of ninety bytes more in each answer would be that much
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_the_size_that_is_kept_is_that_of_the_text(harness: PostgreSQLHarness, whole: bool) -> None:
+    """The server counts an update's fields where only they come back, and all text where that does."""
+    store = await harness.make()
+    holder = await started(store, {})
+    connection = await harness.connect()
+    kept = f"SELECT size, octet_length(data::text), data = '{{}}' FROM {harness.schema}.records"
+    updates = (
+        (Set.of("ä b", [1, {"c": "ö", "d": 0.5}]), Inc.of("n", 9)),
+        (Inc.of("n", 1), Set.of("ä b", "~")),
+        (Unset.of("n"),),
+        (Set.of("n", None), Unset.of("missing")),
+        (Unset.of("ä b"), Unset.of("n")),
+        (Inc.of("n", 1),),
+    )
+    for rev, operators in enumerate(updates, start=1):
+        answer = await ask(store, holder.update(*operators, known=None if whole else rev))
+        assert answer.whole is whole
+        size, actual, empty = await connection.fetchrow(kept)
+        assert empty or size == actual
+    await connection.close()
+
+
 async def test_looking_writes_nothing(harness: PostgreSQLHarness) -> None:
     store = await harness.make()
     holders = [await started(store, {"n": 0}, owner="alice") for _ in range(3)]
