@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from pymongo.errors import NotPrimaryError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -26,6 +27,7 @@ from atomic_session.errors import OutcomeUnknown, StoreUnavailable
 from atomic_session.operators import Push
 from atomic_session.session import Session
 from atomic_session.stores.mongodb import MongoStore
+from atomic_session.stores.mongodb.failures import door
 from atomic_session.testing.holder import ask, started
 
 BUDGET = 2.0
@@ -194,6 +196,16 @@ async def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
     assert [mark for mark, fate in sent.items() if fate == "not done" and found[mark] != 0] == []
     assert [mark for mark, count in found.items() if count > 1] == []
     assert longest < 5 + SLACK
+
+
+@pytest.mark.parametrize("code", [10107, 13435, 189, 11602])
+def test_a_server_that_is_no_primary_any_more_says_nothing_of_the_first_try(code: int) -> None:
+    """The driver tries a write twice, and tells what the second server said: the first may have carried it out."""
+    error = NotPrimaryError("no primary", {"code": code})
+    with pytest.raises(OutcomeUnknown), door(writing=True):
+        raise error
+    with pytest.raises(StoreUnavailable), door(writing=False):
+        raise error
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -15,7 +15,6 @@ from pymongo.errors import (
     DuplicateKeyError,
     ExecutionTimeout,
     InvalidOperation,
-    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -38,9 +37,6 @@ DUPLICATE = 11000
 _NEVER_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError, ConfigurationError, InvalidOperation)
 _HARMLESS = (*_NEVER_SENT, AutoReconnect)
 """Errors whose text is about addresses only."""
-
-_NOT_PRIMARY = frozenset({10107, 13435})
-"""NotWritablePrimary, NotPrimaryNoSecondaryOk: refused before anything was done."""
 
 _INTERRUPTED = frozenset({50, 91, 262, 11600, 11601, 11602, 189, 64, 75})
 
@@ -80,8 +76,4 @@ def _translated(error: PyMongoError, *, writing: bool) -> StoreUnavailable | Out
         return unknown(reason) if maybe else StoreUnavailable(reason)
     if isinstance(error, _NEVER_SENT):
         return StoreUnavailable(type(error).__name__)
-    if isinstance(error, NotPrimaryError):
-        code = error.details.get("code") if isinstance(error.details, dict) else None
-        reason = f"{type(error).__name__}, code {code}"
-        return StoreUnavailable(reason) if code in _NOT_PRIMARY else unknown(reason)
-    return unknown(type(error).__name__)
+    return unknown(type(error).__name__)  # "not primary" too: it may answer a second try, the first was carried out
