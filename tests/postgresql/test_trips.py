@@ -19,6 +19,7 @@ from atomic_session.operators import (
     Inc,
     Max,
     Mul,
+    Operator,
     PopFirst,
     PopLast,
     Pull,
@@ -219,7 +220,7 @@ async def test_the_size_that_is_kept_is_that_of_the_text(harness: PostgreSQLHarn
     holder = await started(store, {})
     connection = await harness.connect()
     kept = f"SELECT size, octet_length(data::text), data = '{{}}' FROM {harness.schema}.records"
-    updates = (
+    updates: tuple[tuple[Operator, ...], ...] = (
         (Set.of("ä b", [1, {"c": "ö", "d": 0.5}]), Inc.of("n", 9)),
         (Inc.of("n", 1), Set.of("ä b", "~")),
         (Unset.of("n"),),
