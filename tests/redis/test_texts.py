@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import strategies as st
 from tests.harnesses.redis import RedisHarness
 
 from atomic_session.commands import Outcome
 from atomic_session.errors import OperatorError
-from atomic_session.operators import Inc, Max, Mul, Push, Update, apply
+from atomic_session.operators import Inc, Max, Mul, Push, Set, Update, apply
 from atomic_session.testing.holder import Holder, ask, started
 from atomic_session.testing.properties import holds
 from atomic_session.testing.sending import send
@@ -71,3 +72,17 @@ async def test_the_text_of_all_data_is_canonical(harness: RedisHarness) -> None:
     assert answer.raw is not None
     assert decode(answer.raw) == {**data, "list": [1, "x"]}
     assert encode(decode(answer.raw)) == answer.raw
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 200])
+async def test_names_that_look_like_gaps_are_names(harness: RedisHarness, count: int) -> None:
+    """What updates of one shape have in common is a template: no name and no value may be taken for a part of it."""
+    store = await harness.make()
+    names = [f"{mark}{number}" for number in range(count) for mark in ("%", "%d", "%b", "%%", "$1\r\n", "%(n)s")][
+        :count
+    ]
+    holder = await started(store, {})
+    for turn in ("%d", "%b", "100 %"):
+        answer = await ask(store, holder.update(*(Set.of((name, "%d"), turn) for name in names)))
+        assert answer.outcome is Outcome.DONE
+        assert (await ask(store, holder.load())).data == {name: {"%d": turn} for name in names}
