@@ -33,7 +33,10 @@ def address(server: valkey.Valkey, tmp_path: Path) -> Iterator[str]:
     ready.touch()
     command = ["make", "demo", f"STORE={server.url}?prefix=demo:", "PORT=0", f"PY={sys.executable}"]
     command += [f"DEMO_READY={ready}", "ARGS=--wait 250"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # else it is part of ours
+    with subprocess.Popen(
+        command, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             assert process.stdout is not None
             printed = re.search(r"http://\S+", process.stdout.readline())
