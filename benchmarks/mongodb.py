@@ -8,7 +8,6 @@ import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from atomic_session.stores.mongodb import MongoStore
 
 from .harness import Case, Figure, Options, Target, record
 from .sessions import Headers, create, data_of, managed, open_session, stored
+from .sides import Side, Update
 
 __all__ = ["measure"]
 
@@ -35,25 +35,6 @@ _APART = "the socket's"
 _CHANGE = {"$set": {"data.color": "red"}, "$inc": {"data.visits": 1}}
 
 Collection = AsyncCollection[dict[str, Any]]
-Update = Callable[[int], Awaitable[object]]
-
-
-@dataclass
-class _Side:
-    update: Update
-    done: int = 0
-
-    async def run(self, width: int, times: int) -> float:
-        """Have *width* tasks update their documents *times* each; return the microseconds of one update."""
-
-        async def work(number: int) -> None:
-            for _ in range(times):
-                await self.update(number)
-
-        start = time.perf_counter()
-        await asyncio.gather(*(work(number) for number in range(width)))
-        self.done += width * times
-        return (time.perf_counter() - start) / (width * times) * 1e6
 
 
 async def measure(options: Options) -> Figure:
@@ -85,7 +66,7 @@ async def measure(options: Options) -> Figure:
     return figure
 
 
-def _case(name: str, side: _Side, width: int, times: int) -> Case:
+def _case(name: str, side: Side, width: int, times: int) -> Case:
     async def turn() -> float:
         return await side.run(width, times)
 
@@ -93,11 +74,11 @@ def _case(name: str, side: _Side, width: int, times: int) -> Case:
 
 
 @asynccontextmanager
-async def _ours(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
+async def _ours(url: str, count: int, figure: Figure) -> AsyncIterator[Side]:
     async with managed(MongoStore(url, timeout=30)) as context:
         made = await create(context, count, data_of())
         before = await stored(context, made, "visits")
-        side = _Side(_update_by(context, made))
+        side = Side(_update_by(context, made))
         yield side
         figure.counted["ours: updates acknowledged"] = side.done
         figure.counted["ours: updates stored"] = await stored(context, made, "visits") - before
@@ -111,7 +92,7 @@ def _update_by(context: SessionContext, made: list[Headers]) -> Update:
 
 
 @asynccontextmanager
-async def _driver(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
+async def _driver(url: str, count: int, figure: Figure) -> AsyncIterator[Side]:
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url)
     documents = client.get_default_database()["driver"].with_options(write_concern=WriteConcern("majority"))
     await documents.drop()
@@ -124,7 +105,7 @@ async def _driver(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
             {"_id": f"{number:022}"}, _CHANGE, return_document=ReturnDocument.AFTER
         )
 
-    side = _Side(update)
+    side = Side(update)
     yield side
     figure.counted["driver: updates acknowledged"] = side.done
     figure.counted["driver: updates stored"] = await _visits(documents) - before

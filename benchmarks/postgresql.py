@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -21,6 +18,7 @@ from atomic_session.token import new_token
 
 from .harness import Case, Figure, Options, Target, record
 from .sessions import create, data_of, managed, open_session, stored
+from .sides import Side
 
 __all__ = ["measure"]
 
@@ -42,34 +40,12 @@ RETURNING data, rev
 _DIGEST = b"x" * 32
 _NOW = 2_500_000_000_000
 
-Update = Callable[[int], Awaitable[object]]
-
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
     """A connection that its pool does not reset, which costs a trip."""
 
     def get_reset_query(self) -> str:
         return ""
-
-
-@dataclass
-class _Side:
-    """One way to do an update, and how often it was done."""
-
-    update: Update
-    done: int = 0
-
-    async def run(self, width: int, times: int) -> float:
-        """Have *width* tasks update their sessions *times* each; return the microseconds of one update."""
-
-        async def work(number: int) -> None:
-            for _ in range(times):
-                await self.update(number)
-
-        start = time.perf_counter()
-        await asyncio.gather(*(work(number) for number in range(width)))
-        self.done += width * times
-        return (time.perf_counter() - start) / (width * times) * 1e6
 
 
 async def measure(options: Options) -> Figure:
@@ -105,7 +81,7 @@ async def measure(options: Options) -> Figure:
     return figure
 
 
-def _case(name: str, side: _Side, width: int, times: int) -> Case:
+def _case(name: str, side: Side, width: int, times: int) -> Case:
     async def turn() -> float:
         return await side.run(width, times)
 
@@ -113,7 +89,7 @@ def _case(name: str, side: _Side, width: int, times: int) -> Case:
 
 
 @asynccontextmanager
-async def _sessions(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
+async def _sessions(url: str, count: int, figure: Figure) -> AsyncIterator[Side]:
     async with managed(PostgreSQLStore.from_url(url)) as context:
         made = await create(context, count, data_of())
         before = await stored(context, made, "visits")
@@ -121,7 +97,7 @@ async def _sessions(url: str, count: int, figure: Figure) -> AsyncIterator[_Side
         async def update(number: int) -> object:
             return await open_session(context, made[number]).set("color", "red").inc("visits")
 
-        side = _Side(update)
+        side = Side(update)
         yield side
         figure.counted["ours: updates acknowledged"] = side.done
         figure.counted["ours: updates stored"] = await stored(context, made, "visits") - before
@@ -144,13 +120,13 @@ async def _started(dispatcher: Dispatcher) -> commands.Update:
     return commands.Update(token.id, token.digest, _NOW, lifetimes, update)
 
 
-def _commands(dispatcher: Dispatcher, updates: Sequence[commands.Update]) -> _Side:
+def _commands(dispatcher: Dispatcher, updates: Sequence[commands.Update]) -> Side:
     """What the store and the dispatcher take, without a session and its cookie."""
-    return _Side(lambda number: dispatcher.submit(updates[number]))
+    return Side(lambda number: dispatcher.submit(updates[number]))
 
 
 @asynccontextmanager
-async def _statements(url: str, count: int, figure: Figure) -> AsyncIterator[_Side]:
+async def _statements(url: str, count: int, figure: Figure) -> AsyncIterator[Side]:
     pool: Any = await asyncpg.create_pool(
         url, min_size=_CONNECTIONS, max_size=_CONNECTIONS, connection_class=_Connection
     )
@@ -166,7 +142,7 @@ async def _statements(url: str, count: int, figure: Figure) -> AsyncIterator[_Si
         row = await pool.fetchrow(_PLAIN, f"{number:022}", _DIGEST, _NOW + number)
         return json.loads(row["data"])
 
-    side = _Side(update)
+    side = Side(update)
     visits = "SELECT sum((data ->> 'visits')::bigint)::bigint FROM plain"
     before = await pool.fetchval(visits)
     try:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,6 +15,7 @@ from atomic_session.stores.redis import RedisStore
 
 from .harness import Case, Figure, Options, Target, record
 from .sessions import create, data_of, managed, open_session, stored
+from .sides import Side
 
 __all__ = ["measure"]
 
@@ -46,28 +44,6 @@ _LARGE = "ours, 20 KB"
 
 _MAX_AGE = 1_209_600_000
 _DIGEST = b"x" * 44
-
-Update = Callable[[int], Awaitable[object]]
-
-
-@dataclass
-class _Side:
-    """One way to do an update, and how often it was done."""
-
-    update: Update
-    done: int = 0
-
-    async def run(self, width: int, times: int) -> float:
-        """Have *width* tasks update their sessions *times* each; return the microseconds of one update."""
-
-        async def work(number: int) -> None:
-            for _ in range(times):
-                await self.update(number)
-
-        start = time.perf_counter()
-        await asyncio.gather(*(work(number) for number in range(width)))
-        self.done += width * times
-        return (time.perf_counter() - start) / (width * times) * 1e6
 
 
 async def measure(options: Options) -> Figure:
@@ -103,7 +79,7 @@ def _compare(figure: Figure, width: int, ours: str, theirs: str) -> None:
         figure.compare(f"updates/s: {ours} / {theirs}", theirs, ours, target)
 
 
-def _case(name: str, side: _Side, width: int, times: int) -> Case:
+def _case(name: str, side: Side, width: int, times: int) -> Case:
     async def turn() -> float:
         return await side.run(width, times)
 
@@ -111,7 +87,7 @@ def _case(name: str, side: _Side, width: int, times: int) -> Case:
 
 
 @asynccontextmanager
-async def _sessions(url: str, count: int, figure: Figure, way: str, size: int = 0) -> AsyncIterator[_Side]:
+async def _sessions(url: str, count: int, figure: Figure, way: str, size: int = 0) -> AsyncIterator[Side]:
     name = f"ours{_OURS[way]}" if size == 0 else _LARGE
     async with managed(RedisStore.from_url(url)) as context:
         made = await create(context, count, data_of(size))
@@ -124,14 +100,14 @@ async def _sessions(url: str, count: int, figure: Figure, way: str, size: int = 
         async def by_request(number: int) -> object:
             return await open_session(context, made[number]).set("color", "red").inc("visits")
 
-        side = _Side(by_request if way else go_on)
+        side = Side(by_request if way else go_on)
         yield side
         figure.counted[f"{name}: updates acknowledged"] = side.done
         figure.counted[f"{name}: updates stored"] = await stored(context, made, "visits") - before
 
 
 @asynccontextmanager
-async def _scripts(url: str, count: int, figure: Figure, way: str) -> AsyncIterator[_Side]:
+async def _scripts(url: str, count: int, figure: Figure, way: str) -> AsyncIterator[Side]:
     client = Redis.from_url(url)
     sha: Any = await client.script_load(_PLAIN + _WAYS[way])
     fields = {name: msgspec.json.encode(value) for name, value in data_of().items()}
@@ -142,7 +118,7 @@ async def _scripts(url: str, count: int, figure: Figure, way: str) -> AsyncItera
     async def update(number: int) -> object:
         return await client.evalsha(sha, 1, keys[number], _DIGEST, now(), _MAX_AGE, b'"red"')
 
-    side = _Side(update)
+    side = Side(update)
     try:
         before = sum([int(await client.hget(key, "visits") or 0) for key in keys])
         yield side

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from atomic_session.session import SessionContext
 
 from .harness import Case, Figure, Options, Target, record
 from .sessions import Headers, create, data_of, managed, open_session, sqlite_url, stored
+from .sides import Side, Update
 from .sqlite import OneByOne, commits_in_log
 
 __all__ = ["measure"]
@@ -24,28 +23,6 @@ _COUNTED = 64
 
 _OURS, _BY_REQUESTS = "ours, durable", "ours, durable, each by a request of its own"
 _THREE_CALLS = "aiosqlite, durable, in three calls, 1 at once"
-
-Update = Callable[[int], Awaitable[object]]
-
-
-@dataclass
-class _Side:
-    """One way to do an update, and how often it was done."""
-
-    update: Update
-    done: int = 0
-
-    async def run(self, width: int, times: int) -> float:
-        """Have *width* tasks update their sessions *times* each; return the microseconds of one update."""
-
-        async def work(number: int) -> None:
-            for _ in range(times):
-                await self.update(number)
-
-        start = time.perf_counter()
-        await asyncio.gather(*(work(number) for number in range(width)))
-        self.done += width * times
-        return (time.perf_counter() - start) / (width * times) * 1e6
 
 
 async def measure(options: Options) -> Figure:
@@ -79,7 +56,7 @@ async def measure(options: Options) -> Figure:
     return figure
 
 
-def _case(name: str, side: _Side, width: int, times: int) -> Case:
+def _case(name: str, side: Side, width: int, times: int) -> Case:
     async def turn() -> float:
         return await side.run(width, times)
 
@@ -125,11 +102,11 @@ def _update_by_sessions(context: SessionContext, made: list[Headers]) -> Update:
 @asynccontextmanager
 async def _ours(
     path: Path, count: int, figure: Figure, *, relaxed: bool = False, by_requests: bool = False
-) -> AsyncIterator[_Side]:
+) -> AsyncIterator[Side]:
     async with managed(sqlite_url(path, relaxed=relaxed)) as context:
         made = await create(context, count, data_of())
         before = await stored(context, made, "visits")
-        side = _Side(_update_by_requests(context, made) if by_requests else _update_by_sessions(context, made))
+        side = Side(_update_by_requests(context, made) if by_requests else _update_by_sessions(context, made))
         yield side
         name = f"ours, {'relaxed' if relaxed else 'durable'}{', by requests' if by_requests else ''}"
         figure.counted[f"{name}: updates acknowledged"] = side.done
@@ -139,12 +116,12 @@ async def _ours(
 @asynccontextmanager
 async def _theirs(
     path: Path, count: int, figure: Figure, *, relaxed: bool = False, in_three_calls: bool = False
-) -> AsyncIterator[_Side]:
+) -> AsyncIterator[Side]:
     rival = await OneByOne.open(path, [(f"{n:022}", data_of()) for n in range(count)], relaxed=relaxed)
     try:
         before = await rival.visits()
         update = rival.update_in_three_calls if in_three_calls else rival.update
-        side = _Side(lambda number: update(f"{number:022}", "red"))
+        side = Side(lambda number: update(f"{number:022}", "red"))
         yield side
         name = f"aiosqlite, {'relaxed' if relaxed else 'durable'}{', in three calls' if in_three_calls else ''}"
         figure.counted[f"{name}: updates acknowledged"] = side.done
