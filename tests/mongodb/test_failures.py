@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from pymongo.errors import NotPrimaryError
+from pymongo.errors import NotPrimaryError, PyMongoError, WaitQueueTimeoutError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -198,10 +198,13 @@ async def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
     assert longest < 5 + SLACK
 
 
-@pytest.mark.parametrize("code", [10107, 13435, 189, 11602])
-def test_a_server_that_is_no_primary_any_more_says_nothing_of_the_first_try(code: int) -> None:
-    """The driver tries a write twice, and tells what the second server said: the first may have carried it out."""
-    error = NotPrimaryError("no primary", {"code": code})
+@pytest.mark.parametrize(
+    "error",
+    [*(NotPrimaryError("no primary", {"code": code}) for code in (10107, 13435, 189)), WaitQueueTimeoutError("busy")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_ends_a_second_try_says_nothing_of_the_first(error: PyMongoError) -> None:
+    """The driver tries a write twice, and tells how the second try ended: the first may have been carried out."""
     with pytest.raises(OutcomeUnknown), door(writing=True):
         raise error
     with pytest.raises(StoreUnavailable), door(writing=False):

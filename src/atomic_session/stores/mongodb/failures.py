@@ -34,8 +34,8 @@ MISSED = 66
 
 DUPLICATE = 11000
 
-_NEVER_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError, ConfigurationError, InvalidOperation)
-_HARMLESS = (*_NEVER_SENT, AutoReconnect)
+_NEVER_SENT = (ServerSelectionTimeoutError, ConfigurationError, InvalidOperation)
+_HARMLESS = (*_NEVER_SENT, AutoReconnect, WaitQueueTimeoutError)
 """Errors whose text is about addresses only."""
 
 _INTERRUPTED = frozenset({50, 91, 262, 11600, 11601, 11602, 189, 64, 75})
@@ -76,4 +76,5 @@ def _translated(error: PyMongoError, *, writing: bool) -> StoreUnavailable | Out
         return unknown(reason) if maybe else StoreUnavailable(reason)
     if isinstance(error, _NEVER_SENT):
         return StoreUnavailable(type(error).__name__)
-    return unknown(type(error).__name__)  # "not primary" too: it may answer a second try, the first was carried out
+    # "Not primary" and a wait for a connection too may end the driver's second try, when the first was carried out.
+    return unknown(type(error).__name__)
