@@ -55,11 +55,12 @@ async def test_a_dropped_reply_is_an_unknown_outcome_applied_once(server: Postgr
     async with proxy(server.url) as wire:
         store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)
         holders = [await started(store, {"n": 0}) for _ in range(20)]
+        await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])  # the statement is prepared
         wire.deaf = True
         with pytest.raises(OutcomeUnknown):
             await store.execute([holder.update(Inc.of("n", 1)) for holder in holders])
         wire.deaf = False
-        assert [await _count(server.url, holder) for holder in holders] == [1] * 20
+        assert [await _count(server.url, holder) for holder in holders] == [2] * 20
         assert (await ask(store, holders[0].load())).outcome is Outcome.DONE
         await store.close()
 
@@ -119,7 +120,7 @@ async def test_a_server_that_is_silent_fails_in_time(server: PostgreSQL) -> None
         store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)
         holder = await started(store, {"n": 0})
         dispatcher = Dispatcher(store, PATIENCE)
-        await dispatcher.open()
+        await dispatcher.submit(holder.update(Inc.of("n", 1)))  # the statement is prepared
         wire.silent = True
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
@@ -130,7 +131,7 @@ async def test_a_server_that_is_silent_fails_in_time(server: PostgreSQL) -> None
             await dispatcher.submit(holder.load())
         assert time.monotonic() - began < 4 * PATIENCE
         wire.silent = False
-        assert await _count(server.url, holder) == 1
+        assert await _count(server.url, holder) == 2
         assert (await dispatcher.submit(holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
         await dispatcher.close()
 

@@ -12,9 +12,9 @@ from ...fields import decode_fields
 from ...lifecycle import Stored
 from ...paths import show_path
 from ...record import Record
-from ...values import MISSING, decode, decode_name, encode
+from ...values import MISSING, Value, decode, decode_name, encode
 
-__all__ = ["AGAIN", "UNTRIED", "Row", "answer_of", "outcome_of", "stored_of"]
+__all__ = ["AGAIN", "UNTRIED", "Row", "answer_of", "outcome_of", "place_of", "stored_of"]
 
 Row: TypeAlias = Any
 """The columns of the function's result, by number."""
@@ -26,6 +26,9 @@ UNTRIED = 8
 """The command comes after such an update of the same session: nothing was done."""
 
 _CORRUPT = 9
+_PLAINLY = 10
+"""A plain update is done: the caller knows what it left, but for the sum of its counter."""
+
 _DONE, _UNMET, _REFUSED = 0, 1, 2
 _NOT_LIVE = {
     3: Answer(Outcome.ROTATED),
@@ -34,6 +37,9 @@ _NOT_LIVE = {
     6: Answer(Outcome.EXISTS),
 }
 _CODE, _RENEWED, _DATA, _WHOLE, _TAKEN, _NUMBER, _REASON, _RECORD = range(8)
+_PLACE = 21
+"""Where it stands which of the commands a row is about; only those of plain updates have it."""
+
 _from_columns: Callable[..., Record] = Record
 _OWNER = 8
 """Where the owner stands in a record, counted behind its id."""
@@ -45,6 +51,12 @@ def outcome_of(row: Row) -> int:
     return code
 
 
+def place_of(row: Row) -> int:
+    """Return which of plain updates *row* is about, counted from 0."""
+    place: int = row[_PLACE] - 1
+    return place
+
+
 def answer_of(command: Command, row: Row) -> Answer:
     """
     Return the answer that *row* says to *command*, which is no `Create` that was done.
@@ -54,6 +66,8 @@ def answer_of(command: Command, row: Row) -> Answer:
         OutcomeUnknown: that was noticed after an update was applied: the server looks at tags, and not behind them.
     """
     code = row[_CODE]
+    if code == _PLAINLY and not row[_WHOLE] and type(command) is Update:
+        return Answer(Outcome.DONE, _record_of(command.id, row), _touched(command.update, row[_DATA]))
     if code in _NOT_LIVE:
         return _NOT_LIVE[code]
     if code == _CORRUPT:
@@ -62,7 +76,7 @@ def answer_of(command: Command, row: Row) -> Answer:
         return Answer(Outcome.DONE)
     record = _record_of(command.id, row)
     if code == _REFUSED and type(command) is Update:
-        return Answer(Outcome.REFUSED, record, error=_refusal(command, row[_NUMBER], row[_REASON]))
+        return Answer(Outcome.REFUSED, record, error=_refusal(command, row))
     if row[_DATA] is None:
         return Answer(Outcome.DONE, record, renewed=row[_RENEWED])
     try:
@@ -70,7 +84,7 @@ def answer_of(command: Command, row: Row) -> Answer:
         taken = MISSING if row[_TAKEN] is None else decode(row[_TAKEN].encode())
     except ValueError as error:
         corrupt = CorruptRecord(command.id, str(error))
-        if type(command) is Update and code == _DONE:
+        if type(command) is Update and code in (_DONE, _PLAINLY):
             raise OutcomeUnknown("applied, but a text beside it is not ours") from corrupt
         raise corrupt from error
     outcome = Outcome.UNMET if code == _UNMET else Outcome.DONE
@@ -92,7 +106,7 @@ def stored_of(session_id: str, row: Row) -> Stored:
 
 
 def _record_of(session_id: str, row: Row) -> Record:
-    columns = row[_RECORD:]
+    columns = row[_RECORD:_PLACE]
     owner = columns[_OWNER]
     if owner is None:
         return _from_columns(session_id, *columns)
@@ -103,10 +117,25 @@ def _record_of(session_id: str, row: Row) -> Record:
     return _from_columns(session_id, *columns[:_OWNER], name, *columns[_OWNER + 1 :])
 
 
-def _refusal(command: Update, number: int | None, reason: str) -> AtomicSessionError:
+def _touched(update: operators.Update, total: str | None) -> dict[str, Value]:
+    """Return the fields that a plain *update* touches, as it has left them."""
+    touched: dict[str, Value] = {}
+    for operator in update.operators:
+        if type(operator) is operators.Set and (value := operator.change(MISSING)) is not MISSING:  # a copy
+            touched[operator.path[0]] = value
+        elif type(operator) is operators.Inc and total is not None:
+            touched[operator.path[0]] = int(total)
+    return touched
+
+
+def _refusal(command: Update, row: Row) -> AtomicSessionError:
+    number, reason = row[_NUMBER], row[_REASON]
     if number is None:
         limit, maximum, actual = reason.split()
         return LimitExceeded(limit, int(maximum), int(actual))
-    operator = command.update.operators[number - len(command.update.guards)]
+    if len(row) > _PLACE:  # of a plain update nothing else can be refused than its counter
+        operator: operators.Operator = next(item for item in command.update.operators if type(item) is operators.Inc)
+    else:
+        operator = command.update.operators[number - len(command.update.guards)]
     path = show_path(()) if isinstance(operator, operators.Replace) else show_path(operator.path)
     return OperatorError(operator.verb, path, reason)

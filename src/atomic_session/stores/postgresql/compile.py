@@ -24,12 +24,22 @@ from ...paths import Path
 from ...record import MEMORY
 from ...values import MISSING, Value, encode, encode_name
 
-__all__ = ["Arguments", "Request", "arguments_of", "put", "request_of", "text_of"]
+__all__ = [
+    "NAME_SEPARATOR",
+    "Arguments",
+    "Request",
+    "arguments_of",
+    "largest",
+    "put",
+    "request_of",
+    "text_of",
+    "without_exponents",
+]
 
 Arguments: TypeAlias = Sequence[object]
 
 _NULL = "null"
-_SEPARATOR = "["
+NAME_SEPARATOR = "["
 """It joins names, and stands in none of their texts."""
 
 _TOKEN = re.compile(rb'"[^"]*"|-?[0-9][0-9.]*e-?[0-9]+')
@@ -65,11 +75,16 @@ def arguments_of(requests: Sequence[Request], limits: Limits) -> Arguments:
         [request.detail for request in requests],
         [place for place, (id_, before) in enumerate(zip(ids, ["", *ids], strict=False), start=1) if id_ != before],
         max(nows),
-        min(limits.field, _LARGEST_INTEGER),
-        min(limits.record, _LARGEST_INTEGER),
-        min(limits.padding, _LARGEST_INTEGER),
+        largest(limits.field),
+        largest(limits.record),
+        largest(limits.padding),
         limits.depth,
     )
+
+
+def largest(limit: int) -> int:
+    """Return *limit* as the server takes it."""
+    return min(limit, _LARGEST_INTEGER)
 
 
 def request_of(command: commands.Command, limits: Limits, *, alone: bool) -> Request:
@@ -103,7 +118,7 @@ def text_of(value: Value) -> str:
     """Return *value* as JSON for the server."""
     if type(value) is int:
         return str(value)
-    return _without_exponents(encode(value)).decode()
+    return without_exponents(encode(value)).decode()
 
 
 def _renewing(command: Any, verb: str, detail: str | None) -> Request:
@@ -113,7 +128,7 @@ def _renewing(command: Any, verb: str, detail: str | None) -> Request:
 
 def _creation(command: commands.Create, limits: Limits) -> str:
     record = command.record
-    data = _without_exponents(encode_fields(command.data, limits)).decode()
+    data = without_exponents(encode_fields(command.data, limits)).decode()
     numbers = (
         record.created,
         record.last_used,
@@ -193,12 +208,12 @@ def _replace(operator: operators.Replace) -> str:
 
 @lru_cache(maxsize=4_096)
 def _path(path: Path) -> str:
-    return _SEPARATOR.join(map(encode_name, path))
+    return NAME_SEPARATOR.join(map(encode_name, path))
 
 
 @lru_cache(maxsize=4_096)
 def _names(names: frozenset[str]) -> str:
-    return _SEPARATOR.join(map(encode_name, names))
+    return NAME_SEPARATOR.join(map(encode_name, names))
 
 
 def _number(number: int | None) -> str:
@@ -209,7 +224,8 @@ def _owner(owner: str | None) -> str:
     return _NULL if owner is None else f'"{encode_name(owner)}"'
 
 
-def _without_exponents(raw: bytes) -> bytes:
+def without_exponents(raw: bytes) -> bytes:
+    """Return the text *raw* with the digits of every float written out."""
     return raw if _MAY_HAVE_EXPONENT(raw) is None else _TOKEN.sub(_in_full, raw)
 
 

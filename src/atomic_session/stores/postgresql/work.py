@@ -10,8 +10,9 @@ from ...fields import decode_fields
 from ...lifecycle import Fate, evicted, login_of, perform
 from ...limits import Limits
 from ...values import encode_name
-from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, stored_of
+from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, place_of, stored_of
 from .compile import Request, arguments_of, put, request_of
+from .plain import batch_of
 from .schema import Queries
 from .trips import Connection, Trips
 
@@ -36,6 +37,23 @@ class Work:
         Raises:
             StoreUnavailable, OutcomeUnknown, CorruptRecord: none of them was carried out, or any may have been.
         """
+        batch = batch_of(commands, self._limits)
+        if batch is None:
+            return await self._by_run(commands)
+        fates: dict[str, Fate] = {}
+        left: list[tuple[Update, Row]] = []
+        for row in await self._trips.fetch(self._queries[batch.query], batch.arguments, batch.updates[0].id):
+            command = batch.updates[place_of(row)]
+            if outcome_of(row) in (AGAIN, UNTRIED):
+                left.append((command, row))
+            else:
+                fates[command.id] = self._fate(command, row)
+        for command, row in left:
+            fates[command.id] = await self._later(command, row)
+        return [fates[command.id] for command in commands]
+
+    async def _by_run(self, commands: Sequence[Command]) -> list[Fate]:
+        """Carry out *commands* of any kinds in one call of `run`."""
         fates: dict[int, Fate] = {}
         requests: dict[int, Request] = {}
         written = {command.id for command in commands if type(command) is not Load}
@@ -105,7 +123,7 @@ class Work:
         try:
             if outcome_of(row) == AGAIN and type(command) is Update:
                 return await self._slowly(command, row)
-            return (await self.all_of([command]))[0]
+            return (await self._by_run([command]))[0]
         except AtomicSessionError as error:
             return error
 

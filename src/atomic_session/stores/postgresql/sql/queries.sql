@@ -2,6 +2,14 @@
 -- Parameters and result: see migrations/0003_commands.sql.
 SELECT * FROM "atomic_session".run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
+-- name: update_one
+-- Parameters and result: see migrations/0005_plain_updates.sql.
+SELECT * FROM "atomic_session".update_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: update_many
+-- Parameters and result: see migrations/0005_plain_updates.sql.
+SELECT * FROM "atomic_session".update_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
 -- name: take_turn
 -- Parameters: owner, id, now.  Result: see migrations/0004_owners.sql.
 SELECT "atomic_session".take_turn($1, $2, $3);

@@ -218,6 +218,9 @@ BEGIN
                 IF corrupt THEN
                     outcome := 9;
                 END IF;
+                IF outcome = 0 AND grown > most_record THEN
+                    grown := octet_length(result.data::text);  -- what is kept may be more than there are
+                END IF;
                 IF outcome = 0 AND (grown > most_record OR widest > most_field
                     AND (names IS NULL OR "atomic_session".widest_of(result.data, names) > most_field))
                 THEN
