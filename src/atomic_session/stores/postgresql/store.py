@@ -9,8 +9,7 @@ import asyncpg
 
 from ...clock import Instant
 from ...commands import Answer, Command
-from ...errors import AtomicSessionError
-from ...lifecycle import Fate, answers_of, is_limited
+from ...lifecycle import answers_of
 from ...limits import DEFAULT_LIMITS, Limits
 from ...loops import PerLoop
 from ...store import SessionInfo
@@ -100,11 +99,7 @@ class PostgreSQLStore:
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
         if not self._ready:
             await self.open()
-        if not any(map(is_limited, commands)):
-            fates = await self._work.all_of(commands) if commands else []
-        else:
-            fates = await self._in_turn(commands)
-        return answers_of(fates)
+        return answers_of(await self._work.all_of(commands) if commands else [])
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         rows = await self._ask("live_of_owner", encode_name(owner), now)
@@ -122,16 +117,6 @@ class PostgreSQLStore:
         if not self._ready:
             await self.open()
         return await self._trips.fetch(self._queries[name], arguments)
-
-    async def _in_turn(self, commands: Sequence[Command]) -> list[Fate]:
-        """Carry out commands of which some are limited logins, each of these on its own."""
-        fates: list[Fate] = []
-        for command in commands:
-            try:
-                fates.append(await self._work.limited(command))
-            except AtomicSessionError as error:
-                fates.append(error)
-        return fates
 
     async def _pool(self) -> ConnectionPool:
         if self._given is not None:

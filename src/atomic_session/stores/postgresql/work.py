@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from ...commands import Answer, Command, Create, Load, Outcome, Update
 from ...errors import AtomicSessionError, CorruptRecord, LimitExceeded, OutcomeUnknown, StoreUnavailable
 from ...fields import decode_fields
-from ...lifecycle import Fate, evicted, login_of, perform
+from ...lifecycle import Fate, evicted, is_limited, login_of, perform
 from ...limits import Limits
 from ...values import encode_name
 from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, place_of, stored_of
 from .compile import Request, arguments_of, put, request_of
-from .plain import batch_of
+from .plain import Batch, batch_of
 from .schema import Queries
 from .trips import Connection, Trips
 
@@ -32,14 +32,20 @@ class Work:
 
     async def all_of(self, commands: Sequence[Command]) -> list[Fate]:
         """
-        Carry out *commands*, none of them limited, in one statement.
+        Carry out *commands* in one statement, unless limited logins are among them.
 
         Raises:
             StoreUnavailable, OutcomeUnknown, CorruptRecord: none of them was carried out, or any may have been.
         """
         batch = batch_of(commands, self._limits)
-        if batch is None:
-            return await self._by_run(commands)
+        if batch is not None:
+            return await self._plainly(commands, batch)
+        if any(map(is_limited, commands)):
+            return await self._in_turn(commands)
+        return await self._by_run(commands)
+
+    async def _plainly(self, commands: Sequence[Command], batch: Batch) -> list[Fate]:
+        """Carry out *commands* that are a *batch* of plain updates."""
         fates: dict[str, Fate] = {}
         left: list[tuple[Update, Row]] = []
         for row in await self._trips.fetch(self._queries[batch.query], batch.arguments, batch.updates[0].id):
@@ -74,9 +80,19 @@ class Work:
             fates[place] = await self._later(commands[place], row)
         return [fates[place] for place in range(len(commands))]
 
-    async def limited(self, command: Command) -> Fate:
+    async def _in_turn(self, commands: Sequence[Command]) -> list[Fate]:
+        """Carry out commands of which some are limited logins, each on its own."""
+        fates: list[Fate] = []
+        for command in commands:
+            try:
+                fates.append(await self._limited(command))
+            except AtomicSessionError as error:
+                fates.append(error)
+        return fates
+
+    async def _limited(self, command: Command) -> Fate:
         """
-        Carry out a login that must find room; whoever gives way to it is destroyed with it.
+        Carry out a command; for a login that must find room, whoever gives way to it is destroyed with it.
 
         Raises:
             StoreUnavailable, OutcomeUnknown, CorruptRecord: it was not carried out, or may have been.
