@@ -15,6 +15,7 @@ from tests.harnesses.postgresql import PostgreSQLHarness
 from tests.postgresql.test_trips import counted
 
 from atomic_session.commands import Answer, Command, Outcome
+from atomic_session.errors import CorruptRecord
 from atomic_session.limits import DEFAULT_LIMITS, Limits
 from atomic_session.operators import Inc, Operator, PopLast, Replace, Set, Take, Unset, When
 from atomic_session.record import MEMORY, Lifetimes
@@ -57,7 +58,10 @@ def _place(item: Any) -> str:
 
 
 items = st.lists(st.one_of(changes, changes, changes, changes, other_items), min_size=1, max_size=4, unique_by=_place)
-moments = st.sampled_from((0, 0, 0, 1, HOUR - 1, HOUR, HOUR + MEMORY, 10 * HOUR, 30 * HOUR))
+lives = st.sampled_from(
+    (Lifetimes(10 * HOUR), Lifetimes(10 * HOUR, HOUR // 2), Lifetimes(10 * HOUR, 40 * HOUR, HOUR + 2))
+)
+moments = st.sampled_from((0, 0, 0, 1, HOUR // 2, HOUR - 1, HOUR, HOUR + MEMORY, 10 * HOUR, 30 * HOUR))
 befores = st.lists(st.sampled_from(("rotate", "grace", "login", "destroy", "touch")), max_size=1)
 steps = st.tuples(
     fields,
@@ -102,8 +106,9 @@ async def test_the_short_way_means_what_the_reference_means(harness: PostgreSQLH
         for command, mine, its in zip(commands, ours, reference, strict=True):
             _check_alike(mine, its, command)
 
-    async def law(sessions: list[Any]) -> None:
-        holders = [Holder(lifetimes=Lifetimes(max_age=10 * HOUR)) for _ in sessions]
+    async def law(drawn: tuple[Lifetimes, list[Any]]) -> None:
+        lifetimes, sessions = drawn
+        holders = [Holder(lifetimes=lifetimes) for _ in sessions]
         for holder, (data, _, before) in zip(holders, sessions, strict=True):
             small = data if len(encode(clean(data))) < limits.record // 2 else {}
             await both([holder.create(small, owner="alice" if "login" in before else None)])
@@ -120,7 +125,7 @@ async def test_the_short_way_means_what_the_reference_means(harness: PostgreSQLH
                 await both(batch)
         await both([holder.load(NOW) for holder in holders])
 
-    await holds(law, st.lists(steps, min_size=1, max_size=4), 300)
+    await holds(law, st.tuples(lives, st.lists(steps, min_size=1, max_size=4)), 300)
     await stores[0].close()
 
 
@@ -206,6 +211,32 @@ async def test_whatever_comes_of_it_an_update_takes_one_trip(harness: PostgreSQL
         answers = await store.execute([command for _, command in together])
         assert wire.requests - before == 1
         assert [answer.outcome for answer in answers] == [outcome for outcome, _ in together]
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(
+    ("stored", "known"),
+    [('"text"', 1), ('["n"]', 1), ('"text"', None), ('{"a": "~?"}', 1), ('{"n": "~?"}', 1), ('{"c": ["~?"]}', None)],
+)
+async def test_what_is_not_ours_is_told_and_left(
+    harness: PostgreSQLHarness, stored: str, known: int | None, *, together: bool
+) -> None:
+    store = await harness.make()
+    spoilt, other = [await started(store, {"n": 0}) for _ in range(2)]
+    connection = await harness.connect()
+    row = f"SELECT data::text FROM {harness.schema}.records WHERE id = $1"
+    await connection.execute(f"UPDATE {harness.schema}.records SET data = $2 WHERE id = $1", spoilt.id, stored)
+    for items in ((Set.of("a", 1), Inc.of("n", 1)), (Set.of("a", 1), Unset.of("n")), (Set.of("a", 1), Set.of("n", 1))):
+        batch = [spoilt.update(*items, known=known), other.update(Set.of("a", 1))]
+        if together:
+            answer, beside = await store.execute(batch)
+            assert beside.outcome is Outcome.DONE
+            assert isinstance(answer.error, CorruptRecord)
+        else:
+            with pytest.raises(CorruptRecord):
+                await store.execute(batch[:1])
+        assert await connection.fetchval(row, spoilt.id) == stored
+    await connection.close()
 
 
 async def test_what_is_kept_as_the_size_never_refuses_an_update_that_fits(harness: PostgreSQLHarness) -> None:
