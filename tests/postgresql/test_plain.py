@@ -239,6 +239,24 @@ async def test_what_is_not_ours_is_told_and_left(
     await connection.close()
 
 
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_row_becomes_what_the_long_way_makes_of_it(harness: PostgreSQLHarness, count: int) -> None:
+    store = await harness.make()
+    connection = await harness.connect()
+    rest = f"SELECT to_jsonb(r) - '{{id,digest,size}}'::text[] FROM {harness.schema}.records AS r WHERE id = ANY ($1)"
+    rows = []
+    for more in ((), (PopLast.of("no list"),)):
+        holders = [await started(store, {"n": 0, "b": None}, owner="alice") for _ in range(count)]
+        for now in (NOW + 1, NOW + HOUR // 3, NOW + HOUR // 2):
+            items = (Set.of("a", [1.0]), Inc.of("n", now), Unset.of("b"), *more)
+            answers = await store.execute([holder.update(*items, now=now) for holder in holders])
+            assert {answer.outcome for answer in answers} == {Outcome.DONE}
+        rows.append(await connection.fetch(rest, [holder.id for holder in holders]))
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == count
+    await connection.close()
+
+
 async def test_what_is_kept_as_the_size_never_refuses_an_update_that_fits(harness: PostgreSQLHarness) -> None:
     await harness.make()
     store = PostgreSQLStore.from_url(harness.url, limits=NARROW)
