@@ -79,7 +79,7 @@ class Create(msgspec.Struct, frozen=True):
         return self.record.id
 
 
-class Load(msgspec.Struct, frozen=True):
+class Load(msgspec.Struct, frozen=True, gc=False):
     """Read a session whole, and renew it when that is due."""
 
     id: str

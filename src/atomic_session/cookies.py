@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from .token import SIGNED_LENGTH, TOKEN_LENGTH, Signer, Token, parse_token
 
@@ -86,7 +87,7 @@ class CookieSettings:
         return (_HOST if self.path == "/" and self.domain is None else _SECURE) + self.name
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """
     What the request's cookies hold of ours.
 
@@ -150,7 +151,7 @@ class CookieCodec:
                     values += _values(field, name)
         if not values:
             return _ABSENT
-        if values.count(values[0]) != len(values):
+        if len(values) > 1 and values.count(values[0]) != len(values):
             return Found(problem="duplicate")
         return self._open(values[0])
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from .asgi import App, Message, Receive, Scope, Send, refuse
 from .csrf import (
     CHECK,
     MODES,
@@ -29,7 +30,6 @@ from .csrf import (
 from .csrf_form import FormScanner, scanner_for
 from .durations import Duration, parse_duration
 from .events import emit
-from .middleware import App, Message, Receive, Scope, Send, refuse
 from .session import Session
 
 __all__ = ["CSRFMiddleware", "csrf_exempt"]

@@ -79,14 +79,29 @@ class DeltaTracker:
         self.doubtful: list[Frozen] = []
         self.loaded = False
 
-    def reset(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
-        """Make *data*, whose text is *raw* where it is at hand, both base and view; what was in either is forgotten."""
+    @property
+    def pristine(self) -> bool:
+        """Whether nothing can have changed yet: who gets hold of a container has it separated before."""
+        return self._base is not None and self._base.shared
+
+    def separate(self) -> None:
+        """Let the application have the containers of the view, and look for changes in them from now on."""
+        if self._base is not None:
+            self._base.separate()
+
+    def open(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
+        """Make *data*, whose text is *raw* where it is at hand, both base and view, for the first time."""
         self._base = Snapshot(data, raw)
         self.loaded = True
-        self.doubtful = []
-        self.cleared = 0
         dict.clear(view)
         dict.update(view, data)
+
+    def reset(self, view: dict[str, Any], data: dict[str, Value], raw: bytes | None = None) -> None:
+        """Do so again: what was in either is forgotten."""
+        self.open(view, data, raw)
+        self.separate()
+        self.doubtful = []
+        self.cleared = 0
 
     def revert(self, view: dict[str, Any]) -> None:
         """Make the view what the base is."""
@@ -101,8 +116,9 @@ class DeltaTracker:
         return self.cleared > 0 or bool(self._changed(view))
 
     def may_be_changed(self, view: dict[str, Any]) -> bool:
-        """Say whether a closer look is needed to tell that there is no delta."""
-        return self.cleared > 0 or (self._base is not None and not self._base.is_alike(view))
+        """Say whether a closer look is needed to tell that there is no delta, nor one in doubt."""
+        base = self._base
+        return (base is not None and not base.is_alike(view)) or self.cleared > 0 or bool(self.doubtful)
 
     def clean(self, view: dict[str, Any]) -> dict[str, Value]:
         """

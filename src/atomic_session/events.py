@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import TypeAlias
 
-__all__ = ["EVENTS", "Listener", "emit", "heard_by"]
+__all__ = ["EVENTS", "Listener", "Mark", "emit", "heard_by", "tell", "tell_no_more"]
 
 Listener: TypeAlias = Callable[[str, str | None, Mapping[str, object]], None]
 """What is called with an event, the session's public id and the facts."""
@@ -53,20 +53,29 @@ EVENTS = MappingProxyType(
 """Every event and its level."""
 
 _logger = logging.getLogger("atomic_session")
+Mark: TypeAlias = "Token[Listener | None]"
 _listener: ContextVar[Listener | None] = ContextVar("atomic_session_listener", default=None)
+
+
+def tell(listener: Listener) -> Mark:
+    """Tell *listener* what happens from now on in this task, whatever the logger listens to."""
+    return _listener.set(listener)
+
+
+def tell_no_more(mark: Mark) -> None:
+    """Take back what `tell` has returned *mark* for."""
+    _listener.reset(mark)
 
 
 @contextmanager
 def heard_by(listener: Listener | None) -> Iterator[None]:
-    """Tell *listener* what happens inside, whatever the logger listens to; None changes nothing."""
-    if listener is None:
-        yield
-        return
-    mark = _listener.set(listener)
+    """Tell *listener* what happens inside; None changes nothing."""
+    mark = None if listener is None else tell(listener)
     try:
         yield
     finally:
-        _listener.reset(mark)
+        if mark is not None:
+            tell_no_more(mark)
 
 
 def emit(event: str, session_id: str | None = None, **facts: object) -> None:

@@ -46,20 +46,18 @@ class Exchange:
 
     def settle(self, view: dict[str, Any]) -> bool:
         """Make *view* readable if that takes no trip, and say whether it is."""
-        tracker = self.tracker
-        if tracker.loaded:
+        if self.tracker.loaded:
             return True
         if self._arrived is not None:
-            answer, self._arrived = self.link.opened(self._arrived), None
-            tracker.reset(view, answer.data or {}, answer.raw)
+            self._open(view, self.link.opened(self._arrived))
         elif self.link.token is None:
-            tracker.reset(view, {})
-        return tracker.loaded
+            self.tracker.reset(view, {})
+        return self.tracker.loaded
 
-    def load_at_once(self, view: dict[str, Any], *, fresh: bool) -> bool:
+    def load_at_once(self, view: dict[str, Any], fresh: bool) -> bool:
         """Load if that takes no wait, and say whether *view* is loaded now."""
         link = self.link
-        if self.settle(view) and not link.stale and not fresh:
+        if (self.tracker.loaded or self.settle(view)) and not link.stale and not fresh:
             return True
         if link.token is None or link.gone is not None or self._turn.locked():
             return False
@@ -90,7 +88,7 @@ class Exchange:
 
     def is_pending(self, view: dict[str, Any]) -> bool:
         """Say whether there may be something to commit, or something is under way."""
-        return bool(self.tracker.doubtful) or self._turn.locked() or self.tracker.may_be_changed(view)
+        return self.tracker.may_be_changed(view) or self._turn.locked()
 
     async def commit(self, view: dict[str, Any], *, renew: bool) -> None:
         async with self._turn:
@@ -157,9 +155,8 @@ class Exchange:
             self.link.raise_gone()
 
     async def _fetch(self, view: dict[str, Any]) -> None:
-        link = self.link
-        if link.token is not None and link.gone is None:
-            self._take_load(view, await link.load())
+        if self.link.token is not None and self.link.gone is None:
+            self._take_load(view, await self.link.load())
         self.settle(view)
 
     def _take_load(self, view: dict[str, Any], answer: Answer) -> None:
@@ -167,9 +164,16 @@ class Exchange:
             if self.tracker.is_changed(view):
                 emit("delta_dropped", self.link.id)
             self._forget(view)
-        else:
+        elif self.tracker.loaded:
             self._take_over(view, answer, None)
-            self.settle(view)
+        else:
+            self._open(view, answer)
+
+    def _open(self, view: dict[str, Any], answer: Answer) -> None:
+        """Make readable what came, all data of it, where nothing was so far."""
+        self._rev = None if answer.record is None else answer.record.rev
+        self._arrived = None
+        self.tracker.open(view, answer.data or {}, answer.raw)
 
     def _take_over(self, view: dict[str, Any], answer: Answer, names: frozenset[str] | None) -> None:
         """Bring *view* up to date with the fields *names* (None: all) of an answer that has data."""

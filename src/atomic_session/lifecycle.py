@@ -34,7 +34,7 @@ Fate: TypeAlias = Answer | AtomicSessionError
 """An answer; or what is to be raised to whoever asked."""
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A record, and its data as canonical text."""
 
     record: Record
@@ -143,11 +143,11 @@ def _create(command: commands.Create, stored: Stored | None, limits: Limits) -> 
 
 
 def _load(command: commands.Load, stored: Stored, _limits: Limits) -> Step:
-    raw = stored.raw
+    record, raw = stored.record, stored.raw
     data = decode_fields(raw)
-    if command.now < stored.record.renew_at:
-        return stored, Answer(Outcome.DONE, stored.record, data, whole=True, raw=raw)
-    record, _ = renewed(stored.record, command.now, command.lifetimes)
+    if command.now < record.renew_at:
+        return stored, Answer(Outcome.DONE, record, data, True, raw)
+    record, _ = renewed(record, command.now, command.lifetimes)
     return Stored(record, raw), Answer(Outcome.DONE, record, data, whole=True, raw=raw, renewed=True)
 
 

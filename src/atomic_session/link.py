@@ -76,7 +76,7 @@ class Link:
     )
 
     def __init__(
-        self, settings: Settings, dispatcher: Dispatcher, token: Token | None, *, resign: bool, started: bool
+        self, settings: Settings, dispatcher: Dispatcher, token: Token | None, resign: bool, started: bool
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -281,19 +281,17 @@ class Link:
     def _note(self, answer: Answer) -> None:
         if answer.record is not None:
             self.record = answer.record
-        if answer.outcome is Outcome.DONE:
-            self._renew_cookie(answer)
+            if (answer.renewed or self._resign) and not self.started:
+                self._renew_cookie(answer.record, renewed=answer.renewed)
         elif answer.outcome in _OVER and self.token is not None:
             self._find_over(answer.outcome)
 
-    def _renew_cookie(self, answer: Answer) -> None:
-        if self.started or answer.record is None:
-            return
-        persistent = self._settings.persistent or answer.record.max_age is not None
-        if self._resign or (answer.renewed and persistent):
+    def _renew_cookie(self, record: Record, *, renewed: bool) -> None:
+        persistent = self._settings.persistent or record.max_age is not None
+        if self._resign or (renewed and persistent):
             self._resign = False
             self.cookie = "set"
-            emit("session_renewed", answer.record.id)
+            emit("session_renewed", record.id)
 
     def _find_over(self, outcome: Outcome) -> None:
         """Tell a token that opens nothing, which is no session at all, from a session that ended."""

@@ -8,36 +8,26 @@ committed before the response starts, so that whoever reads the response can rel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
 
+from .asgi import TEXTS, App, Message, Receive, Scope, Send, refuse, with_headers
 from .cookies import CookieCodec, CookieSettings
 from .durations import Duration
 from .errors import AtomicSessionError, SessionGone, StoreNotSet
-from .events import emit, heard_by
+from .events import emit, tell, tell_no_more
 from .manager import SessionManager
 from .session import Session, new_session
 from .store import Store
 from .token import Signer
 
-__all__ = ["App", "Headers", "Message", "Receive", "Scope", "Send", "SessionMiddleware", "refuse"]
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers: TypeAlias = list[tuple[bytes, bytes]]
+__all__ = ["SessionMiddleware"]
 
 _STORE = "sqlite:///sessions.db"
 _MAX_AGE = "14 days"
 
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start", "websocket.close")
 _SERVER_ERROR = 500
-_UNAVAILABLE = 503
-_GOING_AWAY = {401: 1008, 403: 1008, 503: 1013}
-"""HTTP statuses as close codes of a websocket: policy violation, try again later."""
 
 
 class SessionMiddleware:
@@ -103,29 +93,16 @@ class SessionMiddleware:
         self._on_event = manager.settings.on_event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "lifespan":
-            await _Life(self.manager, receive, send).lead(self.app, scope)
-        elif kind not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket"):
+            await self._lead(scope, receive, send)
+            return
+        secure = self._codec.is_secure(scope.get("scheme", "http"))
+        if "session" in scope and self._is_inside_itself(scope, secure=secure):
             await self.app(scope, receive, send)
-        else:
-            secure = self._codec.is_secure(scope.get("scheme", "http"))
-            if self._is_inside_itself(scope, secure=secure):
-                await self.app(scope, receive, send)
-            elif self._on_event is None:
-                await self._serve(scope, receive, send, secure=secure)
-            else:
-                with heard_by(self._on_event):
-                    await self._serve(scope, receive, send, secure=secure)
-
-    def _is_inside_itself(self, scope: Scope, *, secure: bool) -> bool:
-        """Say whether a middleware around this one gave the request the session of the same cookie."""
-        session = scope.get("session")
-        return isinstance(session, Session) and session.has_cookie(self._codec.name(secure))
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, secure: bool) -> None:
-        session = scope["session"] = new_session(self._context, scope["headers"], secure=secure)
+            return
+        session = scope["session"] = new_session(self._context, scope["headers"], secure)
         response = _Response(scope, send, session)
+        mark = None if self._on_event is None else tell(self._on_event)
         try:
             if self._autoload and (self._autoload is True or self._autoload(scope)):
                 await session.load()
@@ -134,8 +111,23 @@ class SessionMiddleware:
             if not await response.end_by(error):
                 raise
         else:
-            if session.accessed:
+            if not response.is_over():
                 await response.end()
+        finally:
+            if mark is not None:
+                tell_no_more(mark)
+
+    async def _lead(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application live, or do what else it is called for."""
+        if scope["type"] == "lifespan":
+            await _Life(self.manager, receive, send).lead(self.app, scope)
+        else:
+            await self.app(scope, receive, send)
+
+    def _is_inside_itself(self, scope: Scope, *, secure: bool) -> bool:
+        """Say whether a middleware around this one gave the request the session of the same cookie."""
+        session = scope["session"]
+        return isinstance(session, Session) and session.has_cookie(self._codec.name(secure))
 
 
 class _Response:
@@ -160,10 +152,14 @@ class _Response:
         if message["type"] not in _STARTS:
             return self._send(message)
         if self._session.accessed:
-            return self._commit_and_start(message)
+            return self._start(message) if self._has_nothing_to_do(message) else self._commit_and_start(message)
         self._started = True
         self._session.cookie_header()  # from now on none can be sent
         return self._send(message)
+
+    def is_over(self) -> bool:
+        """Say whether it began, and left nothing to do."""
+        return self._started and not self._session.pending
 
     async def end(self) -> None:
         """Commit what was changed since the response began; or answer, if it could not begin."""
@@ -198,10 +194,24 @@ class _Response:
         self._started = True
         await refuse(self._scope, self._send, status, self._session.cookie_header())
 
+    def _has_nothing_to_do(self, message: Message) -> bool:
+        session = self._session
+        return (
+            message["type"] == "http.response.start"
+            and message["status"] < _SERVER_ERROR
+            and self._scope.get("session") is session
+            and not session.pending
+        )
+
+    def _start(self, message: Message) -> Awaitable[None]:
+        self._started = True
+        session = self._session
+        return self._send(with_headers(message, session.cookie_header(), session.has_shared))
+
     async def _commit_and_start(self, message: Message) -> None:
         session = self._session
         status = message.get("status", 200)
-        if status == _SERVER_ERROR and session.failed_with in _TEXTS:
+        if status == _SERVER_ERROR and session.failed_with in TEXTS:
             self._status = session.failed_with  # this is a framework's page for an error that nobody caught
             return
         closing = message["type"] == "websocket.close"
@@ -219,7 +229,7 @@ class _Response:
             self._status = _status_for(error)
             raise
         self._started = True
-        await self._send(message if closing else _with_headers(message, session.cookie_header(), session.has_shared))
+        await self._send(message if closing else with_headers(message, session.cookie_header(), session.has_shared))
 
     async def _commit(self) -> None:
         try:
@@ -265,7 +275,7 @@ def _status_for(error: BaseException) -> int | None:
     if isinstance(error, BaseExceptionGroup):
         statuses = {_status_for(each) for each in error.exceptions}
         return statuses.pop() if len(statuses) == 1 else None
-    if isinstance(error, AtomicSessionError) and error.status in _TEXTS:
+    if isinstance(error, AtomicSessionError) and error.status in TEXTS:
         return error.status
     return None
 
@@ -327,70 +337,3 @@ class _Life:
         if self._open:
             self._open = False
             await self._manager.close()
-
-
-def _with_headers(message: Message, cookie: bytes | None, shared: bool) -> Message:
-    """Return *message*, which may be the application's constant, with the headers that a session adds."""
-    headers: Headers = [*message.get("headers", ())]
-    if cookie is not None:
-        headers.append((b"set-cookie", cookie))
-    if message["type"] != "websocket.accept":  # which no cache stores
-        _add_vary(headers)
-        if cookie is not None or shared:
-            _forbid_storing(headers)
-    return {**message, "headers": headers}
-
-
-def _add_vary(headers: Headers) -> None:
-    """Say that the response depends on the cookie (RFC 9110, section 12.5.5)."""
-    found = None
-    for place, (name, value) in enumerate(headers):
-        if name.lower() == b"vary":
-            members = [member.strip() for member in value.lower().split(b",")]
-            if b"cookie" in members or b"*" in members:
-                return
-            found = place if found is None else found
-    if found is None:
-        headers.append((b"vary", b"Cookie"))
-    else:
-        name, value = headers[found]
-        headers[found] = (name, value + b", Cookie" if value.strip() else b"Cookie")
-
-
-def _forbid_storing(headers: Headers) -> None:
-    """Keep a response with a session cookie out of every cache (RFC 9111, section 5.2.2.5)."""
-    said = b",".join(value.lower() for name, value in headers if name.lower() == b"cache-control")
-    if b"public" in said or b"s-maxage" in said:
-        emit("cacheable_response")
-    headers[:] = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
-    headers.append((b"cache-control", b"no-store"))
-
-
-async def refuse(scope: Scope, send: Send, status: int, cookie: bytes | None) -> None:
-    """Answer for an application that did not catch the error; the cookie says what was done before it."""
-    text = _TEXTS[status]
-    headers: Headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(text)),
-        (b"cache-control", b"no-store"),
-        (b"vary", b"Cookie"),
-    ]
-    if status == _UNAVAILABLE:
-        headers.append((b"retry-after", b"1"))
-    if cookie is not None:
-        headers.append((b"set-cookie", cookie))
-    prefix = "http"
-    if scope["type"] == "websocket":
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": _GOING_AWAY[status]})
-            return
-        prefix = "websocket.http"
-    await send({"type": f"{prefix}.response.start", "status": status, "headers": headers})
-    await send({"type": f"{prefix}.response.body", "body": text})
-
-
-_TEXTS = {
-    401: b"Please log in again.",
-    403: b"The request was refused.",
-    503: b"Please try again in a moment.",
-}

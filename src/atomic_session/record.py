@@ -22,7 +22,7 @@ MEMORY = 60_000
 """Milliseconds for which a tombstone, and a previous digest, are remembered."""
 
 
-class Lifetimes(msgspec.Struct, frozen=True):
+class Lifetimes(msgspec.Struct, frozen=True, gc=False):
     """
     How long sessions live, in milliseconds.
 
@@ -53,7 +53,7 @@ class Lifetimes(msgspec.Struct, frozen=True):
         return None if self.max_lifetime is None else now + self.max_lifetime
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """
     One session as a store keeps it.
 
@@ -114,17 +114,12 @@ def standing(record: Record | None, digest: bytes | None, now: Instant) -> Stand
     """
     if record is None:
         return Standing.ABSENT
-    if digest is None or hmac.compare_digest(digest, record.digest):
-        return _of_the_current(record, now)
-    previous = record.previous_digest
-    if previous is None or not hmac.compare_digest(digest, previous) or now >= record.previous_until:
-        return Standing.ABSENT
-    if now < record.grace_until:
-        return _of_the_current(record, now)
-    return Standing.ROTATED
-
-
-def _of_the_current(record: Record, now: Instant) -> Standing:
+    if digest is not None and not hmac.compare_digest(digest, record.digest):
+        previous = record.previous_digest
+        if previous is None or not hmac.compare_digest(digest, previous) or now >= record.previous_until:
+            return Standing.ABSENT
+        if now >= record.grace_until:
+            return Standing.ROTATED
     if record.expired(now):
         return Standing.ABSENT
     return Standing.DESTROYED if record.destroyed else Standing.LIVE

@@ -2,17 +2,16 @@
 What a request holds: a dict that costs nothing until it is used.
 
 Until the session is loaded its class is `_UnloadedSession`, whose readers raise instead of
-answering as if it were empty.  Loading switches the class, and from then on every dict method is
-the built-in one, at its own speed.
+answering as if it were empty.  Loading makes it a `_PristineSession`, in which nothing can have
+changed.  With the first list, dict or change it becomes a `Session`, whose every dict method is the
+built-in one, at its own speed, and which is compared with what it was before the response starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .clock import Instant
 from .commands import Answer, check_owner
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
@@ -20,10 +19,12 @@ from .durations import Duration, parse_duration, parse_optional
 from .errors import AtomicSessionError, LoginRequired, SessionGone, SessionNotLoaded
 from .events import emit
 from .exchange import Exchange
+from .facts import Facts
 from .link import Link
 from .operators import Update
 from .protection import Protection
 from .settings import Settings
+from .snapshot import FIXED
 from .updates import Maker, Operators, PathLike, PendingUpdate, Result
 
 __all__ = ["Session", "SessionContext", "new_session"]
@@ -37,7 +38,7 @@ class SessionContext(NamedTuple):
     codec: CookieCodec
 
 
-class Session(dict[str, Any], Operators[bool], Protection):
+class Session(dict[str, Any], Operators[bool], Facts, Protection):
     """
     The session of one request or websocket.
 
@@ -57,7 +58,7 @@ class Session(dict[str, Any], Operators[bool], Protection):
 
     __slots__ = ("_accessed", "_context", "_exchange", "_headers", "_modified", "_secure", "_started", "failed_with")
 
-    def __init__(self, context: SessionContext, headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> None:
+    def __init__(self, context: SessionContext, headers: Iterable[tuple[bytes, bytes]], secure: bool) -> None:
         self._context = context
         self._headers = headers
         self._secure = secure
@@ -69,15 +70,11 @@ class Session(dict[str, Any], Operators[bool], Protection):
 
     # Loading.
 
-    def __call__(self) -> Coroutine[Any, Any, Session]:
-        """Load the session if that was not done yet, and return it."""
-        return self.load()
-
     async def load(self, *, fresh: bool = False) -> Session:
         """Load the session, again if *fresh*; changes that were not committed yet stay on top."""
-        exchange = self._look()
+        exchange = self._exchange or self._look()
         try:
-            if not exchange.load_at_once(self, fresh=fresh):
+            if not exchange.load_at_once(self, fresh):
                 await exchange.load(self, fresh=fresh)
         except AtomicSessionError as error:
             self.failed_with = error.status
@@ -86,23 +83,7 @@ class Session(dict[str, Any], Operators[bool], Protection):
             self._show()
         return self
 
-    # What is known of it.
-
-    @property
-    def id(self) -> str | None:
-        """The public id, safe to log and to show; None while there is no session."""
-        token = self._look().link.token
-        return None if token is None else token.id
-
-    @property
-    def is_new(self) -> bool:
-        """Whether there is no record yet: nothing was written, or the cookie opens nothing."""
-        return self._look().link.token is None
-
-    @property
-    def gone(self) -> bool:
-        """Whether the session ended under this request."""
-        return self._look().link.gone is not None
+    __call__ = load
 
     @property
     def loaded(self) -> bool:
@@ -110,30 +91,6 @@ class Session(dict[str, Any], Operators[bool], Protection):
         readable = self._look().settle(self)
         self._show()
         return readable
-
-    @property
-    def created(self) -> datetime | None:
-        """When it was created; None before the first trip."""
-        record = self._look().link.record
-        return None if record is None else _datetime(record.created)
-
-    @property
-    def expires(self) -> datetime | None:
-        """When it ends if nobody uses it; None before the first trip."""
-        record = self._look().link.record
-        return None if record is None else _datetime(record.idle_deadline)
-
-    @property
-    def owner(self) -> str | None:
-        """The user who is logged in; None for nobody, and before the first trip."""
-        record = self._look().link.record
-        return None if record is None else record.owner
-
-    @property
-    def authenticated_at(self) -> datetime | None:
-        """When the owner last logged in; None for never, and before the first trip."""
-        record = self._look().link.record
-        return None if record is None or record.authenticated_at is None else _datetime(record.authenticated_at)
 
     # Its life.
 
@@ -324,7 +281,7 @@ class Session(dict[str, Any], Operators[bool], Protection):
             found = context.codec.read(self._headers, self._secure)
             if found.problem is not None:
                 emit(f"{found.problem}_cookie")
-            link = Link(context.settings, context.dispatcher, found.token, resign=found.resign, started=self._started)
+            link = Link(context.settings, context.dispatcher, found.token, found.resign, self._started)
             link.cookie_came = found.token is not None or found.problem is not None
             exchange = self._exchange = Exchange(link, context.settings.limits)
         return exchange
@@ -333,27 +290,27 @@ class Session(dict[str, Any], Operators[bool], Protection):
         """Be readable as soon as there is something to read."""
         exchange = self._exchange
         if exchange is not None and exchange.tracker.loaded:
-            self.__class__ = Session  # pyright: ignore[reportAttributeAccessIssue]
+            kind = _PristineSession if exchange.tracker.pristine else Session
+            self.__class__ = kind  # pyright: ignore[reportAttributeAccessIssue]
 
 
 _NOT_LOADED = object()
 """The one key of an unloaded session: encoders that read past our methods fail at it."""
 
 
-def new_session(context: SessionContext, headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> Session:
+def new_session(context: SessionContext, headers: Iterable[tuple[bytes, bytes]], secure: bool) -> Session:
     """Return the session of a request with these *headers*; nothing is parsed or loaded yet."""
-    session = _UnloadedSession(context, headers, secure=secure)
+    session = _UnloadedSession(context, headers, secure)
     dict.__setitem__(session, _NOT_LOADED, None)  # type: ignore[misc]
     return session
 
 
-def _readable_first(name: str) -> Callable[..., Any]:
+def _after(step: str, name: str) -> Callable[..., Any]:
+    """Return a method that takes a *step* to another class of session first, and is what that one calls *name*."""
+
     def method(self: Session, *args: Any, **kwargs: Any) -> Any:
-        exchange = self._look()
-        if not exchange.settle(self):
-            raise SessionNotLoaded
-        self._show()
-        return getattr(Session, name)(self, *args, **kwargs)
+        getattr(self, step)()
+        return getattr(type(self), name)(self, *args, **kwargs)
 
     method.__name__ = name
     return method
@@ -364,33 +321,78 @@ class _UnloadedSession(Session):
 
     __slots__ = ()
 
-    __contains__ = _readable_first("__contains__")
-    __delitem__ = _readable_first("__delitem__")
-    __eq__ = _readable_first("__eq__")
-    __getitem__ = _readable_first("__getitem__")
-    __ior__ = _readable_first("__ior__")
-    __iter__ = _readable_first("__iter__")
-    __len__ = _readable_first("__len__")
-    __ne__ = _readable_first("__ne__")
-    __or__ = _readable_first("__or__")
-    __reversed__ = _readable_first("__reversed__")
-    __ror__ = _readable_first("__ror__")
-    __setitem__ = _readable_first("__setitem__")
-    clear = _readable_first("clear")
-    get = _readable_first("get")
-    items = _readable_first("items")
-    keys = _readable_first("keys")
-    pop = _readable_first("pop")
-    popitem = _readable_first("popitem")
-    setdefault = _readable_first("setdefault")
-    update = _readable_first("update")
-    values = _readable_first("values")
+    __contains__ = _after("_become_readable", "__contains__")
+    __delitem__ = _after("_become_readable", "__delitem__")
+    __eq__ = _after("_become_readable", "__eq__")
+    __getitem__ = _after("_become_readable", "__getitem__")
+    __ior__ = _after("_become_readable", "__ior__")
+    __iter__ = _after("_become_readable", "__iter__")
+    __len__ = _after("_become_readable", "__len__")
+    __ne__ = _after("_become_readable", "__ne__")
+    __or__ = _after("_become_readable", "__or__")
+    __reversed__ = _after("_become_readable", "__reversed__")
+    __ror__ = _after("_become_readable", "__ror__")
+    __setitem__ = _after("_become_readable", "__setitem__")
+    clear = _after("_become_readable", "clear")
+    get = _after("_become_readable", "get")
+    items = _after("_become_readable", "items")
+    keys = _after("_become_readable", "keys")
+    pop = _after("_become_readable", "pop")
+    popitem = _after("_become_readable", "popitem")
+    setdefault = _after("_become_readable", "setdefault")
+    update = _after("_become_readable", "update")
+    values = _after("_become_readable", "values")
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return "<session not loaded>"
 
+    def _become_readable(self) -> None:
+        if not self._look().settle(self):
+            raise SessionNotLoaded
+        self._show()
 
-def _datetime(instant: Instant) -> datetime:
-    return datetime.fromtimestamp(instant / 1000, UTC)
+
+class _PristineSession(Session):
+    """
+    A loaded session that nobody has changed, nor can have: nobody holds a list or dict of it.
+
+    Before the first is handed out, or anything is set, a copy is made to compare with.  Most requests
+    only read a text or a number, and need none.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        value = dict.__getitem__(self, name)
+        if type(value) not in FIXED:
+            self._separate()
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = dict.get(self, name, default)
+        if type(value) not in FIXED:
+            self._separate()
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return dict.__iter__(self)  # since it is here, `dict(session)` and `{**session}` ask for each value
+
+    __delitem__ = _after("_separate", "__delitem__")
+    __ior__ = _after("_separate", "__ior__")
+    __or__ = _after("_separate", "__or__")
+    __ror__ = _after("_separate", "__ror__")
+    __setitem__ = _after("_separate", "__setitem__")
+    clear = _after("_separate", "clear")
+    items = _after("_separate", "items")
+    pop = _after("_separate", "pop")
+    popitem = _after("_separate", "popitem")
+    setdefault = _after("_separate", "setdefault")
+    update = _after("_separate", "update")
+    values = _after("_separate", "values")
+
+    def _separate(self) -> None:
+        if self._exchange is not None:
+            self._exchange.tracker.separate()
+        self.__class__ = Session  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]

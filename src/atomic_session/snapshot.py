@@ -2,7 +2,8 @@
 What the fields of a session were, kept so that a later look can tell which of them changed.
 
 The dict itself cannot tell: a nested list is changed behind its back.  So it is compared with a
-twin that nobody else holds, and field by field only where the two are not alike.
+twin that nobody else holds, and field by field only where the two are not alike.  The twin is made
+before the first list or dict is handed out: until then a look at the fields themselves will do.
 
 To be alike is to be equal and to have the same plain JSON.  Neither alone would do: True equals 1, and
 a UUID has the JSON of its text.  Both are compared in C, in less time than a decode takes.  What is not
@@ -12,20 +13,27 @@ alike may still be the same to a store, as a tuple and a list are: then the cano
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import msgspec
 
 from .fields import decode_fields, split
 from .values import Value, decode, encode
 
-__all__ = ["Frozen", "Snapshot", "freeze", "thaw"]
+__all__ = ["FIXED", "Frozen", "Snapshot", "freeze", "thaw"]
 
 Frozen: TypeAlias = dict[str, bytes | None]
 """Fields by name, each as canonical text, or None where it was missing."""
 
+FIXED = frozenset((str, int, float, bool, type(None), bytes, datetime, Decimal, UUID))
+"""Types of values in which nothing can change; there are more."""
+
 _NO_TEXT = b""
 _NO_JSON = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+_NO_CONTAINERS = (bytes, datetime, Decimal, UUID)
 _plain_text = msgspec.json.Encoder().encode
 
 
@@ -34,23 +42,36 @@ class Snapshot:
     Fields as they were.
 
     *data* must be clean: as `check_value` returns it.  Where its canonical text is at hand it may be
-    given, and is then not made again.
+    given: it is often the plain JSON, too, which is then not made again.
+
+    Attributes:
+        shared: the containers in it are those of *data* still, and whoever could change them calls `separate` before.
     """
 
-    __slots__ = ("_plain", "_text", "_twin")
+    __slots__ = ("_fields", "_plain", "_text", "shared")
 
     def __init__(self, data: dict[str, Value], text: bytes | None = None) -> None:
-        self._text = encode(data) if text is None else text
-        self._twin: dict[str, Value] | None = None  # made of the text when it is first needed
-        self._plain: bytes | None = None  # the twin's plain JSON
+        self._fields = data
+        self._text = text
+        self._plain: bytes | None = None  # the plain JSON of the fields
+        self.shared = True
+
+    def separate(self) -> None:
+        """Let others change the containers that are shared so far."""
+        if self.shared:
+            self._fields = _copy(self._fields)
+            self.shared = False
+            if self._text is not None and b"~" not in self._text:
+                self._plain = self._text  # where no value is tagged the two texts are one
 
     def is_alike(self, data: dict[str, Any]) -> bool:
         """Say whether *data* is as the fields are; where that is hard to tell, it is not."""
-        fields = self._fields()
+        if self.shared:
+            return dict.__eq__(data, self._fields) is True
         try:
             if self._plain is None:
-                self._plain = _plain_text(fields)
-            return _plain_text(data) == self._plain and dict.__eq__(data, fields) is True
+                self._plain = _plain_text(self._fields)
+            return _plain_text(data) == self._plain and dict.__eq__(data, self._fields) is True
         except _NO_JSON:
             return False
 
@@ -58,7 +79,7 @@ class Snapshot:
         """Return the names whose field is another in *data*, which may hold anything by now, or in one of both only."""
         if self.is_alike(data):
             return []
-        fields = self._fields()
+        fields = self._own()
         return self.changed_of(
             (
                 name
@@ -70,22 +91,22 @@ class Snapshot:
 
     def changed_of(self, names: Iterable[str], data: Mapping[str, Any]) -> list[str]:
         """Return those of *names* whose field is another in *data*, or in one of both only."""
-        fields = self._fields()
+        fields = self._own()
         return [name for name in names if _text_of(fields, name) != _text_of(data, name)]
 
     def differing(self, frozen: Frozen) -> Frozen:
         """Return those of the *frozen* fields that are others than here."""
-        fields = self._fields()
+        fields = self._own()
         return {name: text for name, text in frozen.items() if _text_of(fields, name) != text}
 
     def names_with(self, data: Iterable[str]) -> list[str]:
         """Return every name that is here or in *data*."""
-        fields = self._fields()
+        fields = self._own()
         return [*fields, *(name for name in data if name not in fields)]
 
     def peek(self, names: Iterable[str]) -> dict[str, Value]:
         """Return those of the fields that are present: to be read only."""
-        fields = self._fields()
+        fields = self._own()
         return {name: fields[name] for name in names if name in fields}
 
     def thaw(self, names: Iterable[str]) -> dict[str, Value]:
@@ -96,7 +117,7 @@ class Snapshot:
         """Take over fields as they were *frozen* elsewhere."""
         if not frozen:
             return
-        fields = self._fields()
+        fields = self._own()
         self._plain = None
         for name, text in frozen.items():
             if text is None:
@@ -104,11 +125,9 @@ class Snapshot:
             else:
                 fields[name] = decode(text)
 
-    def _fields(self) -> dict[str, Value]:
-        if self._twin is None:
-            self._twin = decode_fields(self._text)
-            self._plain = None if b"~" in self._text else self._text  # where no value is tagged the two texts are one
-        return self._twin
+    def _own(self) -> dict[str, Value]:
+        self.separate()
+        return self._fields
 
 
 def freeze(names: Iterable[str], data: Mapping[str, Value], text: bytes | None = None) -> Frozen:
@@ -122,6 +141,15 @@ def freeze(names: Iterable[str], data: Mapping[str, Value], text: bytes | None =
 def thaw(frozen: Frozen) -> dict[str, Value]:
     """Return those of the *frozen* fields that were present, in new containers."""
     return {name: decode(text) for name, text in frozen.items() if text is not None}
+
+
+def _copy(data: dict[str, Value]) -> dict[str, Value]:
+    """Return *data* in new containers, all the way down, around the same values."""
+    try:
+        twin: dict[str, Value] = msgspec.to_builtins(data, builtin_types=_NO_CONTAINERS)
+    except TypeError:  # a value of a type that it does not know
+        twin = decode_fields(encode(data))
+    return twin
 
 
 def _are_alike(value: Any, known: Value) -> bool:

@@ -75,10 +75,10 @@ class Token(_Secretive):
     value: str
     digest: bytes
 
-    def __init__(self, value: str) -> None:
-        self.id = value[:_ID_LENGTH]
-        self.value = value
-        self.digest = hashlib.sha256(value[_ID_LENGTH + 1 :].encode("ascii")).digest()
+    def __init__(self, raw: bytes) -> None:
+        self.value = raw.decode("ascii")
+        self.id = self.value[:_ID_LENGTH]
+        self.digest = hashlib.sha256(raw[_ID_LENGTH + 1 :]).digest()
 
     def __repr__(self) -> str:
         return f"<Token {self.id}>"
@@ -86,7 +86,7 @@ class Token(_Secretive):
 
 def new_token() -> Token:
     """Draw a token that nobody has held before: 128 random bits of id, 256 of secret."""
-    return Token(f"{secrets.token_urlsafe(_ID_BYTES)}.{secrets.token_urlsafe(_SECRET_BYTES)}")
+    return _drawn(secrets.token_urlsafe(_ID_BYTES))
 
 
 def renew_token(id: str) -> Token:
@@ -98,7 +98,7 @@ def renew_token(id: str) -> Token:
     """
     if not is_session_id(id):
         raise ValueError("a token can be renewed for a session id only")  # not shown: it might be a whole token
-    return Token(f"{id}.{secrets.token_urlsafe(_SECRET_BYTES)}")
+    return _drawn(id)
 
 
 def new_salt() -> bytes:
@@ -108,9 +108,11 @@ def new_salt() -> bytes:
 
 def parse_token(raw: bytes) -> Token | None:
     """Read a token from the cookie's bytes; None if they are not exactly the one spelling of a token."""
-    if _TOKEN_BYTES.fullmatch(raw) is None:
-        return None
-    return Token(raw.decode("ascii"))
+    return None if _TOKEN_BYTES.fullmatch(raw) is None else Token(raw)
+
+
+def _drawn(id: str) -> Token:
+    return Token(f"{id}.{secrets.token_urlsafe(_SECRET_BYTES)}".encode("ascii"))
 
 
 def is_session_id(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.session.kit import Clock, SpyStore
 
 from atomic_session import SessionManager, SessionMiddleware
-from atomic_session.middleware import App, Message, Receive, Scope, Send
+from atomic_session.asgi import App, Message, Receive, Scope, Send
 
 Handler = Callable[[Any], Awaitable[object]]
 Pair = tuple[bytes, bytes]

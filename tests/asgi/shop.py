@@ -21,7 +21,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from atomic_session import Session, SessionMiddleware
-from atomic_session.middleware import App, Receive, Scope, Send
+from atomic_session.asgi import App, Receive, Scope, Send
 
 
 class Tally:

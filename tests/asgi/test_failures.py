@@ -29,8 +29,8 @@ from atomic_session import (
     SessionNotLoaded,
     StoreUnavailable,
 )
+from atomic_session.asgi import App, Message, Receive, Scope, Send
 from atomic_session.commands import Command
-from atomic_session.middleware import App, Message, Receive, Scope, Send
 
 DOWN = StoreUnavailable("the disk is on fire at /secret/place")
 SILENT = OutcomeUnknown("no answer")

@@ -17,7 +17,7 @@ from tests.asgi.kit import Server, answering, call, http, write
 from tests.session.kit import SpyStore
 
 from atomic_session import SessionManager, SessionMiddleware, StoreNotSet, StoreUnavailable
-from atomic_session.middleware import App, Message, Receive, Scope, Send
+from atomic_session.asgi import App, Message, Receive, Scope, Send
 
 STARTUP = {"type": "lifespan.startup"}
 SHUTDOWN = {"type": "lifespan.shutdown"}

@@ -15,7 +15,7 @@ from tests.asgi.kit import Server, answering, read, write
 from tests.session.kit import failing
 
 from atomic_session import ResponseStarted, Session, SessionGone, StoreUnavailable
-from atomic_session.middleware import App, Receive, Scope, Send
+from atomic_session.asgi import App, Receive, Scope, Send
 
 CONNECT = {"type": "websocket.connect"}
 HELLO = {"type": "websocket.receive", "text": "hello"}

@@ -17,7 +17,7 @@ from tests.asgi.kit import Server, answering, call, http, read, write
 from tests.session.kit import SpyStore
 
 from atomic_session import Session, SessionManager, SessionMiddleware
-from atomic_session.middleware import Receive, Scope, Send
+from atomic_session.asgi import Receive, Scope, Send
 from atomic_session.stores.memory import MemoryStore
 
 

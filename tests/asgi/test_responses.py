@@ -12,7 +12,7 @@ from tests.asgi.kit import Server, answering, call, edit, http, read, write
 from tests.session.kit import DAY
 
 from atomic_session import AtomicSessionError, Session, SessionMiddleware
-from atomic_session.middleware import Receive, Scope, Send
+from atomic_session.asgi import Receive, Scope, Send
 from atomic_session.stores.memory import MemoryStore
 from atomic_session.token import new_token
 

@@ -166,7 +166,7 @@ def test_readers_in_threads_do_not_meet_in_the_engine(path: Path) -> None:
 
     def work(_: int) -> None:
         ready.wait(60)
-        results.append(reader.run(lambda connection: connection.execute(slow).get))
+        results.append(reader.run(lambda cursor, query: cursor.execute(query).get, slow))
 
     _in_threads(4, work)
     reader.stop()

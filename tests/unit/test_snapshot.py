@@ -56,11 +56,17 @@ def _clean(value: Any) -> bool:
     return _stored(value) is not None
 
 
+def _snapshot(fields: dict[str, Any]) -> Snapshot:
+    snapshot = Snapshot(fields, encode(fields))
+    snapshot.separate()
+    return snapshot
+
+
 @pytest.mark.parametrize(("old", "new"), [pair for pair in PAIRS if _clean(pair[0])])
 @pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [value], lambda value: {"inside": [value]}])
 def test_what_a_store_would_tell_apart_is_a_change(old: Any, new: Any, wrap: Any) -> None:
     before = {"other": "x", "field": check_value(wrap(old), ("field",))}
-    changed = Snapshot(before).changed({"other": "x", "field": wrap(new)})
+    changed = _snapshot(before).changed({"other": "x", "field": wrap(new)})
     if _stored(wrap(old)) != _stored(wrap(new)):
         assert changed == ["field"]
 
@@ -69,7 +75,7 @@ def test_what_a_store_would_tell_apart_is_a_change(old: Any, new: Any, wrap: Any
 def test_what_was_not_touched_is_no_change(same: Any) -> None:
     value = check_value({"field": [same], "other": {"a": same}}, ())
     assert isinstance(value, dict)
-    snapshot = Snapshot(value, encode(value))
+    snapshot = _snapshot(value)
     assert snapshot.changed(value) == []
     snapshot.overlay({"new": b"7"})
     assert snapshot.changed({**value, "new": 7}) == []
@@ -80,7 +86,7 @@ def test_what_was_not_touched_is_no_change(same: Any) -> None:
 def test_changed_are_the_fields_whose_texts_differ(before: dict[str, Any], after: dict[str, Any]) -> None:
     mixed = {**before, **after}
     names = {name for name in {*before, *mixed} if _text(before, name) != _text(mixed, name)}
-    snapshot = Snapshot(before, encode(before))
+    snapshot = _snapshot(before)
     assert set(snapshot.changed(mixed)) == names
     snapshot.overlay({name: _text(mixed, name) for name in names})
     assert snapshot.changed(mixed) == []
@@ -89,7 +95,7 @@ def test_changed_are_the_fields_whose_texts_differ(before: dict[str, Any], after
 
 @given(data())
 def test_nothing_that_is_thawed_is_shared(before: dict[str, Any]) -> None:
-    snapshot = Snapshot(before, encode(before))
+    snapshot = _snapshot(before)
     thawed = snapshot.thaw(before)
     for value in thawed.values():
         if isinstance(value, list):

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import TypeVar
 
 import apsw
 
@@ -15,7 +15,7 @@ from .database import Stopped, connect
 __all__ = ["Reader"]
 
 Result = TypeVar("Result")
-Arguments = TypeVarTuple("Arguments")
+Argument = TypeVar("Argument")
 
 
 class Reader:
@@ -28,12 +28,13 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None
         self._in_use = threading.Lock()
         self._stopped = False
 
-    def run(self, work: Callable[[apsw.Connection, *Arguments], Result], *arguments: *Arguments) -> Result:
+    def run(self, work: Callable[[apsw.Cursor, Argument], Result], argument: Argument) -> Result:
         """
-        Return what *work* reads.
+        Return what *work* reads when it has a cursor and *argument*.
 
         Raises:
             Stopped: the store was closed.
@@ -43,9 +44,15 @@ class Reader:
         with self._in_use:
             if self._stopped:
                 raise Stopped
-            if self._connection is None:
-                self._connection = connect(self._path, busy_timeout=0)
-            return work(self._connection, *arguments)
+            cursor = self._cursor
+            if cursor is None:
+                cursor = self._cursor = self._new_cursor()
+            try:
+                return work(cursor, argument)
+            except BaseException:
+                cursor.close(True)  # else it might hold what it read last, and keep the log from being emptied
+                self._cursor = None
+                raise
 
     def stop(self) -> None:
         """Let go of the file for good."""
@@ -62,8 +69,13 @@ class Reader:
         """Go on; the next read connects again."""
         self._in_use.release()
 
+    def _new_cursor(self) -> apsw.Cursor:
+        if self._connection is None:
+            self._connection = connect(self._path, busy_timeout=0)
+        return self._connection.cursor()
+
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             with contextlib.suppress(apsw.Error):
                 connection.close(True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import apsw
 
@@ -16,7 +16,10 @@ from ...limits import Limits
 from ...record import Record
 from ...resources import read_queries
 
-__all__ = ["carry_out", "destroy_all", "live_of", "purge", "read"]
+__all__ = ["Executor", "carry_out", "destroy_all", "live_of", "purge", "read"]
+
+Executor: TypeAlias = apsw.Connection | apsw.Cursor
+"""What a statement is executed on; who only reads keeps a cursor, to save making one each time."""
 
 _HOUR = 3_600_000
 _QUERIES = read_queries(__name__.rpartition(".")[0])
@@ -24,7 +27,7 @@ _READ = _QUERIES["read"]
 _from_columns: Callable[..., Record] = Record
 
 
-def read(connection: apsw.Connection, session_id: str) -> Stored | None:
+def read(reader: Executor, session_id: str) -> Stored | None:
     """
     Return what is kept under *session_id*.
 
@@ -32,7 +35,7 @@ def read(connection: apsw.Connection, session_id: str) -> Stored | None:
         CorruptRecord: a row that is not ours.
     """
     try:
-        row: Any = connection.execute(_READ, (session_id,)).get
+        row: Any = reader.execute(_READ, (session_id,)).get
     except UnicodeDecodeError as error:
         raise CorruptRecord(session_id, "text that is not UTF-8") from error
     return None if row is None else Stored(_record(row), row[15])
@@ -48,9 +51,9 @@ def carry_out(connection: apsw.Connection, commands: Sequence[Command], limits: 
     return [_carry_out(connection, command, limits) for command in commands]
 
 
-def live_of(connection: apsw.Connection, owner: str, now: Instant) -> list[Record]:
+def live_of(reader: Executor, owner: str, now: Instant) -> list[Record]:
     """Return *owner*'s live records, the latest used first."""
-    return [_record(row) for row in connection.execute(_QUERIES["live_of_owner"], (owner, now))]
+    return [_record(row) for row in reader.execute(_QUERIES["live_of_owner"], (owner, now))]
 
 
 def destroy_all(connection: apsw.Connection, owner: str, keep: str | None, now: Instant) -> int:

@@ -6,10 +6,10 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import apsw
@@ -29,6 +29,8 @@ from .reader import Reader
 from .writer import Writer
 
 __all__ = ["SQLiteStore"]
+
+Reading: TypeAlias = Callable[[rows.Executor], Any]
 
 
 class SQLiteStore:
@@ -157,11 +159,11 @@ class SQLiteStore:
     def _carrying_out(self, commands: Sequence[Command]) -> Work:
         return partial(rows.carry_out, commands=commands, limits=self._limits)
 
-    async def _read(self, work: Work, now: Instant) -> Any:
+    async def _read(self, work: Reading, now: Instant) -> Any:
         while True:
             file = await self._opened()
             try:
-                return file.reader.run(work)
+                return file.reader.run(_do, work)
             except Stopped:
                 continue
             except apsw.BusyError:  # to wait is for the writer's thread, never for an event loop
@@ -169,7 +171,7 @@ class SQLiteStore:
             except apsw.Error as error:
                 raise unavailable(self._path, error) from error
 
-    async def _read_late(self, work: Work, now: Instant) -> Any:
+    async def _read_late(self, work: Reading, now: Instant) -> Any:
         try:
             return await self._write(work, now)
         except OutcomeUnknown as error:  # to read has no outcome that could be unknown
@@ -254,6 +256,10 @@ class _File:
         """Let go until the fork is done."""
         self.writer.before_fork()
         self.reader.before_fork()
+
+
+def _do(reader: rows.Executor, work: Reading) -> Any:
+    return work(reader)
 
 
 def _nothing(_: apsw.Connection) -> None:
