@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from .commands import Answer, Command, Load
 from .errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
@@ -131,14 +132,17 @@ class _Queue:
         self._timeout = timeout
         self._waiting: deque[_Waiting] = deque()
         self._under_way: set[str] = set()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._lanes: set[asyncio.Task[Any]] = set()
+        self._ready: set[asyncio.Task[Any]] = set()  # those lanes that take what waits in the next turn
 
     def put(self, command: Command) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append(_Waiting(command, answer))
-        if len(self._lanes) < self._store.lanes:
-            self._lanes.add(loop.create_task(self._run_lane()))
+        if len(self._waiting) > len(self._ready) * self._store.batch_size and len(self._lanes) < self._store.lanes:
+            lane = loop.create_task(self._run_lane())
+            self._lanes.add(lane)
+            self._ready.add(lane)
         return answer
 
     async def drained(self) -> None:
@@ -146,20 +150,24 @@ class _Queue:
             await asyncio.wait(self._lanes)
 
     async def _run_lane(self) -> None:
+        lane: Any = asyncio.current_task()
         try:
-            while batch := self._take():
+            while batch := self._take(lane):
                 ids = {item.command.id for item in batch}
                 self._under_way |= ids
                 try:
                     await self._carry_out(batch)
                 finally:
                     self._under_way -= ids
+                self._ready.add(lane)
                 await asyncio.sleep(0)
         finally:  # in the very step that found nothing to take: what is put next needs a lane of its own
-            self._lanes -= {asyncio.current_task()}
+            self._lanes.discard(lane)
+            self._ready.discard(lane)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self, lane: asyncio.Task[Any]) -> list[_Waiting]:
         """Take what may leave now, the commands of one session beside each other and in order."""
+        self._ready.discard(lane)
         groups: dict[str, list[_Waiting]] = {}
         stay: deque[_Waiting] = deque()
         room = self._store.batch_size

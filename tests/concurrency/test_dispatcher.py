@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from tests.concurrency.stores import Barrier, LaneStore
@@ -165,6 +166,31 @@ async def test_a_second_lane_leaves_while_the_first_is_under_way() -> None:
     barrier.lift()
     await asyncio.gather(*asked)
     assert store.sizes == [1, 1, 1]
+
+
+async def test_commands_that_follow_each_other_take_one_lane() -> None:
+    _, dispatcher, (holder, *_) = await made(lanes=2)
+    await turns()
+    started: list[asyncio.Task[object]] = []
+
+    def start(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        started.append(asyncio.Task(coroutine, loop=loop, **options))
+        return started[-1]
+
+    asyncio.get_running_loop().set_task_factory(start)
+    for _ in range(5):
+        await dispatcher.submit(inc(holder))
+
+    assert len(started) == 1
+
+
+async def test_what_one_lane_has_no_room_for_takes_another() -> None:
+    store, dispatcher, holders = await made(lanes=3, batch_size=4, sessions=10)
+
+    await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
+    await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
+
+    assert store.sizes == [4, 4, 2] * 2
 
 
 async def test_a_session_is_never_in_two_lanes() -> None:

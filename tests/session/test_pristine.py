@@ -62,7 +62,6 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "a proxy": lambda session: MappingProxyType(session)["cart"],
     "a chain of maps": lambda session: ChainMap({}, session)["cart"],
     "match": _matched,
-    "format": lambda session: "{0[cart]}".format(session) and session["cart"],
     "its keys": lambda session: [session[name] for name in session][-1],
 }
 
