@@ -30,12 +30,13 @@ class Exchange:
     Attributes:
         link: what is known of the record.
         tracker: what plain dict code changed.
+        turn: held while a command is under way.
     """
 
-    __slots__ = ("_arrived", "_limits", "_rev", "_turn", "link", "tracker")
+    __slots__ = ("_arrived", "_limits", "_rev", "link", "tracker", "turn")
 
     def __init__(self, link: Link, limits: Limits) -> None:
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self._limits = limits
         self._arrived: Answer | None = None  # data that nobody has looked at yet
         self._rev: int | None = None  # of the data that came last, which `link.record` may be ahead of
@@ -59,7 +60,7 @@ class Exchange:
         link = self.link
         if (self.tracker.loaded or self.settle(view)) and not link.stale and not fresh:
             return True
-        if link.token is None or link.gone is not None or self._turn.locked():
+        if link.token is None or link.gone is not None or self.turn.locked():
             return False
         answer = link.load_at_once()
         if answer is not None:
@@ -67,13 +68,13 @@ class Exchange:
         return answer is not None
 
     async def load(self, view: dict[str, Any], *, fresh: bool) -> None:
-        async with self._turn:
+        async with self.turn:
             if not self.settle(view) or self.link.stale or fresh:
                 await self._fetch(view)
 
     async def update(self, view: dict[str, Any], update: Update) -> Answer:
         link = self.link
-        async with self._turn:
+        async with self.turn:
             if link.stale or link.gone is not None:
                 await self._become_current(view)
             if link.token is not None:
@@ -86,23 +87,19 @@ class Exchange:
             self.settle(view)
             return await self._create_by(view, update)
 
-    def is_pending(self, view: dict[str, Any]) -> bool:
-        """Say whether there may be something to commit, or something is under way."""
-        return self.tracker.may_be_changed(view) or self._turn.locked()
-
     async def commit(self, view: dict[str, Any], *, renew: bool) -> None:
-        async with self._turn:
+        async with self.turn:
             await self._commit(view, renew=renew)
 
     async def touch(self, view: dict[str, Any], max_age: int | None) -> None:
-        async with self._turn:
+        async with self.turn:
             if max_age is not None:
                 self.link.need_a_cookie_to("change max_age")
             await self._become_current(view)
             await self._touch(view, max_age)
 
     async def rotate(self, view: dict[str, Any], grace: int) -> None:
-        async with self._turn:
+        async with self.turn:
             self.link.need_a_cookie_to("rotate the session")
             await self._become_current(view)
             if self.link.token is not None:
@@ -111,7 +108,7 @@ class Exchange:
 
     async def login(self, view: dict[str, Any], owner: str) -> None:
         link = self.link
-        async with self._turn:
+        async with self.turn:
             link.need_a_cookie_to("log in")
             if link.token is not None and link.gone is None:
                 await self._rotate_to(view, owner)
@@ -124,11 +121,11 @@ class Exchange:
             emit("session_login", link.id)
 
     async def destroy(self, view: dict[str, Any]) -> None:
-        async with self._turn:
+        async with self.turn:
             await self._destroy(view)
 
     async def regenerate(self, view: dict[str, Any]) -> None:
-        async with self._turn:
+        async with self.turn:
             self.link.need_a_cookie_to("regenerate the session")
             await self._destroy(view)
             if self.link.token is not None:

@@ -166,7 +166,9 @@ class Session(dict[str, Any], Operators[bool], Facts, Protection):
     def pending(self) -> bool:
         """Whether there may be something to commit, or an update is under way."""
         exchange = self._exchange
-        return exchange is not None and (self._modified or exchange.is_pending(self))
+        return exchange is not None and (
+            self._modified or exchange.tracker.may_be_changed(self) or exchange.turn.locked()
+        )
 
     async def commit(self) -> None:
         """

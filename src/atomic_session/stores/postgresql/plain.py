@@ -14,6 +14,7 @@ from ... import operators
 from ...commands import Command, Update
 from ...limits import Limits
 from ...values import Value, encode, encode_name
+from .answers import Row
 from .compile import NAME_SEPARATOR, largest, without_exponents
 
 __all__ = ["Batch", "batch_of"]
@@ -35,6 +36,10 @@ class Batch(NamedTuple):
     updates: Sequence[Update]
     query: str
     arguments: Sequence[object]
+
+    def rows_in(self, result: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows in what the statement has brought: alone, one comes as a value."""
+        return [row[0] for row in result] if self.query == "update_one" else result
 
 
 _SUM = 20

@@ -48,7 +48,8 @@ class Work:
         """Carry out *commands* that are a *batch* of plain updates."""
         fates: dict[str, Fate] = {}
         left: list[tuple[Update, Row]] = []
-        for row in await self._trips.fetch(self._queries[batch.query], batch.arguments, batch.updates[0].id):
+        result = await self._trips.fetch(self._queries[batch.query], batch.arguments, batch.updates[0].id)
+        for row in batch.rows_in(result):
             command = batch.updates[place_of(row)]
             if outcome_of(row) in (AGAIN, UNTRIED):
                 left.append((command, row))

@@ -4,7 +4,7 @@ SELECT * FROM "atomic_session".run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
 
 -- name: update_one
 -- Parameters and result: see migrations/0005_plain_updates.sql.
-SELECT * FROM "atomic_session".update_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+SELECT "atomic_session".update_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: update_many
 -- Parameters and result: see migrations/0005_plain_updates.sql.

@@ -79,17 +79,14 @@ CREATE FUNCTION "atomic_session".detail_of(
                    LATERAL (SELECT CASE WHEN key = counter THEN 'inc' ELSE 'set' END AS verb) AS what))::text
 $$;
 
--- A plain update alone.
+-- A plain update alone.  Its row comes as one value: a result of rows would be put away and fetched again.
 CREATE FUNCTION "atomic_session".update_one(
     its_id text, its_digest bytea, now bigint, known bigint, opening text, counter text, by bigint, removed text,
     replaced text, growth bigint, default_max_age bigint, default_touch_after bigint, most_record bigint
-) RETURNS TABLE (
-    outcome integer, renewed boolean, answer text, whole boolean, taken text, number integer, reason text,
-    digest bytea, rev bigint, created bigint, last_used bigint, renew_at bigint, idle_deadline bigint,
-    absolute_deadline bigint, max_age bigint, owner text, authenticated_at bigint, previous_digest bytea,
-    previous_until bigint, grace_until bigint, destroyed boolean, place integer
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS record LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
+DECLARE
+    result record;
 BEGIN
     UPDATE "atomic_session".records AS r
        SET rev = r.rev + 1, last_used = now, size = r.size + growth,
@@ -102,23 +99,20 @@ BEGIN
        AND r.size + growth <= most_record
        AND "atomic_session".fits(r.data, counter, by, replaced, r.rev IS DISTINCT FROM known)
     RETURNING 10, false, CASE WHEN r.rev - 1 = known THEN (r.data -> counter)::text ELSE r.data::text END,
-              r.rev - 1 IS DISTINCT FROM known, NULL, NULL, NULL, r.digest, r.rev, r.created, r.last_used, r.renew_at,
-              r.idle_deadline, r.absolute_deadline, r.max_age, r.owner, r.authenticated_at, r.previous_digest,
-              r.previous_until, r.grace_until, r.destroyed, 1
-         INTO outcome, renewed, answer, whole, taken, number, reason, digest, rev, created, last_used, renew_at,
-              idle_deadline, absolute_deadline, max_age, owner, authenticated_at, previous_digest,
-              previous_until, grace_until, destroyed, place;
-    IF FOUND THEN
-        RETURN NEXT;
-    ELSE
-        RETURN QUERY
+              r.rev - 1 IS DISTINCT FROM known, NULL::text, NULL::integer, NULL::text, r.digest, r.rev, r.created,
+              r.last_used, r.renew_at, r.idle_deadline, r.absolute_deadline, r.max_age, r.owner, r.authenticated_at,
+              r.previous_digest, r.previous_until, r.grace_until, r.destroyed, 1
+         INTO result;
+    IF NOT FOUND THEN
         SELECT rest.*, 1
+          INTO result
           FROM "atomic_session".run(
                ARRAY[its_id], ARRAY['update'], ARRAY[its_digest], ARRAY[now], ARRAY[default_max_age],
                ARRAY[default_touch_after],
                ARRAY["atomic_session".detail_of(known, opening, counter, by, removed, replaced)],
                ARRAY[1], now, 2147483647, most_record, 0, 0) AS rest;
     END IF;
+    RETURN result;
 END $$;
 
 -- Plain updates of many sessions: an array for each of their parameters, in the order of the ids, each id once.
