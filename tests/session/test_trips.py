@@ -190,7 +190,7 @@ async def test_an_unknown_token_is_looked_up_once(site: Site) -> None:
 async def test_a_load_waits_for_what_is_under_way_even_where_it_could_be_answered_at_once(any_site: Site) -> None:
     session = await any_site.request(await any_site.visitor(a=1))()
     assert session._exchange is not None
-    async with session._exchange._turn:
+    async with session._exchange.turn:
         load = asyncio.ensure_future(session.load(fresh=True))
         for _ in range(3):
             await asyncio.sleep(0)
