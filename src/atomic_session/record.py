@@ -105,6 +105,10 @@ class Standing(enum.Enum):
     ABSENT = "absent"
 
 
+# by names of their own: on Python 3.11 to look a member up takes ten times as long
+_LIVE, _DESTROYED, _ROTATED, _ABSENT = Standing
+
+
 def standing(record: Record | None, digest: bytes | None, now: Instant) -> Standing:
     """
     Say what a token with *digest* is worth at *record* at *now*.
@@ -113,16 +117,16 @@ def standing(record: Record | None, digest: bytes | None, now: Instant) -> Stand
     all.  Without a digest the caller is the application itself, by public id.
     """
     if record is None:
-        return Standing.ABSENT
+        return _ABSENT
     if digest is not None and not hmac.compare_digest(digest, record.digest):
         previous = record.previous_digest
         if previous is None or not hmac.compare_digest(digest, previous) or now >= record.previous_until:
-            return Standing.ABSENT
+            return _ABSENT
         if now >= record.grace_until:
-            return Standing.ROTATED
+            return _ROTATED
     if record.expired(now):
-        return Standing.ABSENT
-    return Standing.DESTROYED if record.destroyed else Standing.LIVE
+        return _ABSENT
+    return _DESTROYED if record.destroyed else _LIVE
 
 
 def new_record(
