@@ -136,18 +136,21 @@ class _Queue:
         self._ready: set[asyncio.Task[Any]] = set()  # those lanes that take what waits in the next turn
 
     def put(self, command: Command) -> asyncio.Future[Answer]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(command, answer))
-        if len(self._waiting) > len(self._ready) * self._store.batch_size and len(self._lanes) < self._store.lanes:
-            lane = loop.create_task(self._run_lane())
-            self._lanes.add(lane)
-            self._ready.add(lane)
+        self._start_lane()
         return answer
 
     async def drained(self) -> None:
         while self._lanes:
             await asyncio.wait(self._lanes)
+
+    def _start_lane(self) -> None:
+        """Start one for what those that are ready have no room for, if there may be another."""
+        if len(self._waiting) > len(self._ready) * self._store.batch_size and len(self._lanes) < self._store.lanes:
+            lane = asyncio.get_running_loop().create_task(self._run_lane())
+            self._lanes.add(lane)
+            self._ready.add(lane)
 
     async def _run_lane(self) -> None:
         lane: Any = asyncio.current_task()
@@ -163,7 +166,9 @@ class _Queue:
                 await asyncio.sleep(0)
         finally:  # in the very step that found nothing to take: what is put next needs a lane of its own
             self._lanes.discard(lane)
-            self._ready.discard(lane)
+            if lane in self._ready:  # it was cancelled between two batches
+                self._ready.discard(lane)
+                self._start_lane()
 
     def _take(self, lane: asyncio.Task[Any]) -> list[_Waiting]:
         """Take what may leave now, the commands of one session beside each other and in order."""

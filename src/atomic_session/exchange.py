@@ -58,7 +58,7 @@ class Exchange:
     def load_at_once(self, view: dict[str, Any], fresh: bool) -> bool:
         """Load if that takes no wait, and say whether *view* is loaded now."""
         link = self.link
-        if (self.tracker.loaded or self.settle(view)) and not link.stale and not fresh:
+        if self.settle(view) and not link.stale and not fresh:
             return True
         if link.token is None or link.gone is not None or self.turn.locked():
             return False

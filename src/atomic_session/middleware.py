@@ -152,7 +152,7 @@ class _Response:
         if message["type"] not in _STARTS:
             return self._send(message)
         if self._session.accessed:
-            return self._start(message) if self._has_nothing_to_do(message) else self._commit_and_start(message)
+            return self._start(message) if self._can_start(message) else self._commit_and_start(message)
         self._started = True
         self._session.cookie_header()  # from now on none can be sent
         return self._send(message)
@@ -194,11 +194,12 @@ class _Response:
         self._started = True
         await refuse(self._scope, self._send, status, self._session.cookie_header())
 
-    def _has_nothing_to_do(self, message: Message) -> bool:
+    def _can_start(self, message: Message) -> bool:
+        """Say whether a response begins that needs nothing done before: nearly all do."""
         session = self._session
         return (
             message["type"] == "http.response.start"
-            and message["status"] < _SERVER_ERROR
+            and message.get("status", 200) < _SERVER_ERROR
             and self._scope.get("session") is session
             and not session.pending
         )
@@ -228,8 +229,11 @@ class _Response:
             self._failure = error
             self._status = _status_for(error)
             raise
-        self._started = True
-        await self._send(message if closing else with_headers(message, session.cookie_header(), session.has_shared))
+        if closing:
+            self._started = True
+            await self._send(message)
+        else:
+            await self._start(message)
 
     async def _commit(self) -> None:
         try:

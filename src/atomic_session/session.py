@@ -72,7 +72,7 @@ class Session(dict[str, Any], Operators[bool], Facts, Protection):
 
     async def load(self, *, fresh: bool = False) -> Session:
         """Load the session, again if *fresh*; changes that were not committed yet stay on top."""
-        exchange = self._exchange or self._look()
+        exchange = self._look()
         try:
             if not exchange.load_at_once(self, fresh):
                 await exchange.load(self, fresh=fresh)

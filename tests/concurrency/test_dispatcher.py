@@ -186,11 +186,26 @@ async def test_commands_that_follow_each_other_take_one_lane() -> None:
 
 async def test_what_one_lane_has_no_room_for_takes_another() -> None:
     store, dispatcher, holders = await made(lanes=3, batch_size=4, sessions=10)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in holders]
+    await turns()
 
-    await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
-    await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
+    assert [len(batch) for batch in store.under_way] == [4, 4, 2]
+    barrier.lift()
+    await asyncio.gather(*asked)
 
-    assert store.sizes == [4, 4, 2] * 2
+
+@pytest.mark.parametrize("lanes", [1, 2])
+async def test_a_lane_that_was_cancelled_between_batches_leaves_nobody_waiting(lanes: int) -> None:
+    _, dispatcher, (first, second, _) = await made(lanes=lanes)
+    await dispatcher.submit(inc(first))
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+
+    async with asyncio.timeout(2):  # asked in the very step, before the lane knows
+        answer = await dispatcher.submit(inc(second))
+
+    assert answer.outcome is Outcome.DONE
 
 
 async def test_a_session_is_never_in_two_lanes() -> None:

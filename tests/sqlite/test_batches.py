@@ -133,6 +133,17 @@ async def test_a_row_that_is_not_ours_fails_its_own_session_only(store: SQLiteSt
     assert [await stored(store, "a"), await stored(store, "b")] == [{"n": 1}, {"n": 1}]
 
 
+async def test_a_row_that_could_not_be_read_keeps_nobody_from_emptying_the_log(store: SQLiteStore, path: Path) -> None:
+    await done(store, create("broken"))
+    rows(path, "UPDATE atomic_session SET owner = CAST(x'ff' AS TEXT)")
+    with pytest.raises(CorruptRecord):
+        await ask(store, load("broken"))
+    rows(path, "UPDATE atomic_session SET rev = 2")
+
+    busy, _, _ = rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert busy == 0
+
+
 async def test_a_batch_of_one_call_that_meets_a_broken_row_is_not_applied(store: SQLiteStore, path: Path) -> None:
     await done(store, create("a"))
     await done(store, create("broken"))
