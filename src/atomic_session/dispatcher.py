@@ -1,10 +1,11 @@
 """
 Between sessions and their store: what waits together leaves together.
 
-There are no timers.  The first command that waits leaves at the next turn of the event loop,
-with all that were asked in between; what arrives while a batch is under way forms the next one.
-A lane stays busy for one turn after its results are delivered, so that the tasks they wake can
-ask for more before it leaves again: without it, the first one woken would leave alone.
+There are no timers.  A command that finds nothing under way leaves at once, in the task that asks.
+The first one that has to wait leaves at the next turn of the event loop, with all that were asked in
+between; what arrives while a batch is under way forms the next one.  A lane stays busy for one turn
+after its results are delivered, so that the tasks they wake can ask for more before it leaves again:
+without it, the first one woken would leave alone.
 
 A store that queues by itself (`lanes == 0`) is given each command at once.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from .commands import Answer, Command, Load
 from .errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
@@ -87,10 +88,14 @@ class Dispatcher:
         store = self._store if self._ready else await self.open()
         if store is None:
             raise StoreNotSet
+        execute = store.execute
         if store.lanes:
-            return await self._queue().put(command)
+            queue = self._queue()
+            if queue.is_busy():
+                return await queue.put(command)
+            execute = queue.execute_alone
         try:
-            (answer,) = await store.execute((command,))
+            (answer,) = await execute((command,))
         except OutcomeUnknown as error:
             raise _as_seen_by(command, error) from error
         if isinstance(answer.error, _FATES):
@@ -108,7 +113,7 @@ class Dispatcher:
             for other in list(self._queues):
                 if other.is_closed():
                     self._queues.pop(other, None)  # another thread may have done so
-            queue = self._queues[loop] = _Queue(self.store, self._timeout)
+            queue = self._queues[loop] = _Queue(loop, self.store, self._timeout)
         return queue
 
 
@@ -116,58 +121,75 @@ def _takes_a_wait(_: Load) -> None:
     """Answer for a store that is not open, or that cannot load at once."""
 
 
-class _Waiting:
-    __slots__ = ("answer", "command")
-
-    def __init__(self, command: Command, answer: asyncio.Future[Answer]) -> None:
-        self.command = command
-        self.answer = answer
+class _Waiting(NamedTuple):
+    command: Command
+    answer: asyncio.Future[Answer]
 
 
 class _Queue:
     """What waits in one event loop, and the lanes that take it to the store."""
 
-    def __init__(self, store: Store, timeout: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, timeout: float) -> None:
+        self._loop = loop
         self._store = store
         self._timeout = timeout
         self._waiting: deque[_Waiting] = deque()
         self._under_way: set[str] = set()
         self._lanes: set[asyncio.Task[Any]] = set()
         self._ready: set[asyncio.Task[Any]] = set()  # those lanes that take what waits in the next turn
+        self._alone = asyncio.Lock()  # held while a task carries out what it asks
+
+    def is_busy(self) -> bool:
+        return bool(self._lanes) or self._alone.locked()
+
+    async def execute_alone(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        """Have the only command that there is carried out, in the task that asks: a lane would have it wait a turn."""
+        session_id = commands[0].id
+        self._under_way.add(session_id)
+        try:
+            async with self._alone:
+                return await self._execute(cast("asyncio.Task[Any]", asyncio.current_task()), commands)
+        finally:
+            self._under_way.discard(session_id)
+            if self._waiting:
+                self._start_lane()
 
     def put(self, command: Command) -> asyncio.Future[Answer]:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append(_Waiting(command, answer))
         self._start_lane()
         return answer
 
     async def drained(self) -> None:
-        while self._lanes:
-            await asyncio.wait(self._lanes)
+        while self.is_busy():
+            async with self._alone:
+                pass
+            if self._lanes:
+                await asyncio.wait(self._lanes)
 
     def _start_lane(self) -> None:
         """Start one for what those that are ready have no room for, if there may be another."""
-        if len(self._waiting) > len(self._ready) * self._store.batch_size and len(self._lanes) < self._store.lanes:
-            lane = asyncio.get_running_loop().create_task(self._run_lane())
+        busy = len(self._lanes) + self._alone.locked()
+        if len(self._waiting) > len(self._ready) * self._store.batch_size and busy < self._store.lanes:
+            lane = self._loop.create_task(self._run_lane())
             self._lanes.add(lane)
             self._ready.add(lane)
 
     async def _run_lane(self) -> None:
         lane: Any = asyncio.current_task()
+        batch = self._take(lane)
         try:
-            while batch := self._take(lane):
-                ids = {item.command.id for item in batch}
-                self._under_way |= ids
-                try:
-                    await self._carry_out(batch)
-                finally:
-                    self._under_way -= ids
+            while batch:
+                self._deliver(batch, await self._fates_of(lane, batch))
                 self._ready.add(lane)
                 await asyncio.sleep(0)
+                batch = self._take(lane)
         finally:  # in the very step that found nothing to take: what is put next needs a lane of its own
+            self._deliver(batch, [OutcomeUnknown("the event loop is ending")] * len(batch))
             self._lanes.discard(lane)
-            if lane in self._ready:  # it was cancelled between two batches
-                self._ready.discard(lane)
+            self._ready.discard(lane)
+            if lane.cancelling():  # what waits needs another one, unless all is ending
+                self._waiting = deque(item for item in self._waiting if not item.answer.done())
                 self._start_lane()
 
     def _take(self, lane: asyncio.Task[Any]) -> list[_Waiting]:
@@ -186,46 +208,47 @@ class _Queue:
             groups.setdefault(item.command.id, []).append(item)
             room -= 1
         self._waiting = stay
+        self._under_way.update(groups)
         return [item for group in groups.values() for item in group]
 
-    async def _carry_out(self, batch: list[_Waiting]) -> None:
+    async def _fates_of(self, lane: asyncio.Task[Any], batch: list[_Waiting]) -> Sequence[Answer | Exception]:
         try:
-            answers = await self._execute([item.command for item in batch])
+            return await self._execute(lane, [item.command for item in batch])
         except (StoreUnavailable, OutcomeUnknown) as error:
-            _fail(batch, error)
+            return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - the store says that one of them is the cause
             if len(batch) == 1:
-                _fail(batch, error)
-            else:
-                for item in batch:
-                    await self._carry_out([item])
-        else:
-            for item, answer in zip(batch, answers, strict=True):
-                if isinstance(answer.error, _FATES):
-                    _fail([item], answer.error)
-                elif not item.answer.done():
-                    item.answer.set_result(answer)
+                return [error]
+            return [(await self._fates_of(lane, [item]))[0] for item in batch]
 
-    async def _execute(self, commands: list[Command]) -> Sequence[Answer]:
+    def _deliver(self, batch: list[_Waiting], fates: Sequence[Answer | Exception]) -> None:
+        for (command, future), fate in zip(batch, fates, strict=True):
+            self._under_way.discard(command.id)
+            if future.done():  # its task was cancelled
+                continue
+            if isinstance(fate, Exception):
+                future.set_exception(_as_seen_by(command, fate))
+            elif isinstance(fate.error, _FATES):
+                future.set_exception(_as_seen_by(command, fate.error))
+            else:
+                future.set_result(fate)
+
+    async def _execute(self, task: asyncio.Task[Any], commands: Sequence[Command]) -> Sequence[Answer]:
+        """Have *commands* carried out by *task* in time; by hand, since `asyncio.timeout` takes twice as long."""
+        limit = self._loop.call_later(self._timeout, task.cancel)
         try:
-            async with asyncio.timeout(self._timeout):
-                answers = await self._store.execute(commands)
-        except TimeoutError as error:
-            raise OutcomeUnknown(f"no answer within {self._timeout} s") from error
+            answers = await self._store.execute(commands)
         except asyncio.CancelledError as error:
-            lane = asyncio.current_task()
-            if lane is None or lane.cancelling():
+            is_late = self._loop.time() >= limit.when() and task.uncancel() == 0
+            if task.cancelling():
                 raise
-            raise OutcomeUnknown("the store cancelled its own work") from error
+            reason = f"no answer within {self._timeout} s" if is_late else "the store cancelled its own work"
+            raise OutcomeUnknown(reason) from error
+        finally:
+            limit.cancel()
         if len(answers) != len(commands):
             raise OutcomeUnknown(f"the store gave {len(answers)} answers to {len(commands)} commands")
         return answers
-
-
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for item in batch:
-        if not item.answer.done():
-            item.answer.set_exception(_as_seen_by(item.command, error))
 
 
 def _as_seen_by(command: Command, error: Exception) -> Exception:

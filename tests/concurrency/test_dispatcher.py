@@ -60,6 +60,20 @@ async def turns(count: int = 10) -> None:
         await asyncio.sleep(0)
 
 
+async def together(store: LaneStore, dispatcher: Dispatcher, commands: Sequence[Command]) -> list[Any]:
+    """Ask for *commands* while the only lane there is is taken: they leave in one batch after that."""
+    before, barrier = store.before, held(store)
+    first = asyncio.create_task(dispatcher.submit(Holder().load()))
+    await turns()
+    asked = [asyncio.create_task(dispatcher.submit(command)) for command in commands]
+    await turns()
+    store.batches.clear()
+    store.before = before
+    barrier.lift()
+    await first
+    return list(await asyncio.gather(*asked, return_exceptions=True))
+
+
 async def count_of(dispatcher: Dispatcher, holder: Holder) -> object:
     answer = await dispatcher.submit(holder.load())
     return None if answer.data is None else answer.data["n"]
@@ -68,12 +82,23 @@ async def count_of(dispatcher: Dispatcher, holder: Holder) -> object:
 # --- what leaves when
 
 
-async def test_what_is_asked_in_one_turn_leaves_in_one_batch() -> None:
+async def test_what_finds_nothing_under_way_leaves_at_once_in_the_task_that_asks() -> None:
+    store, dispatcher, (first, second, _) = await made()
+
+    under_way = dispatcher.submit(inc(first))
+    under_way.send(None)
+
+    assert store.sizes == [1]
+    under_way.close()
+    assert (await dispatcher.submit(inc(second))).outcome is Outcome.DONE
+
+
+async def test_what_is_asked_behind_it_leaves_in_one_batch() -> None:
     store, dispatcher, holders = await made(sessions=10)
 
     answers = await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
 
-    assert store.sizes == [10]
+    assert store.sizes == [1, 9]
     assert [answer.outcome for answer in answers] == [Outcome.DONE] * 10
 
 
@@ -102,7 +127,7 @@ async def test_tasks_that_were_woken_together_leave_together_again() -> None:
 
     await asyncio.gather(*map(go, holders))
 
-    assert store.sizes == [20, 20, 20]
+    assert store.sizes == [1, 20, 20, 19]
 
 
 async def test_a_batch_is_never_larger_than_the_store_takes() -> None:
@@ -110,14 +135,14 @@ async def test_a_batch_is_never_larger_than_the_store_takes() -> None:
 
     await asyncio.gather(*[dispatcher.submit(inc(holder)) for holder in holders])
 
-    assert store.sizes == [10, 10, 5]
+    assert store.sizes == [1, 10, 10, 4]
 
 
 async def test_the_commands_of_one_session_stand_beside_each_other_in_order() -> None:
     store, dispatcher, (first, second, third) = await made()
     commands = [inc(first), inc(second), push(first, 1), first.load(), third.load(), push(second, 2), first.destroy()]
 
-    await asyncio.gather(*map(dispatcher.submit, commands))
+    await together(store, dispatcher, commands)
 
     one, two, three, four, five, six, seven = commands
     assert store.batches == [[one, three, four, seven, two, six, five]]
@@ -168,20 +193,30 @@ async def test_a_second_lane_leaves_while_the_first_is_under_way() -> None:
     assert store.sizes == [1, 1, 1]
 
 
-async def test_commands_that_follow_each_other_take_one_lane() -> None:
-    _, dispatcher, (holder, *_) = await made(lanes=2)
+@pytest.mark.parametrize(("askers", "lanes"), [(1, 0), (2, 1), (5, 1)])
+async def test_commands_that_follow_each_other_start_no_lane_again(askers: int, lanes: int) -> None:
+    """Whoever is alone needs none."""
+    _, dispatcher, holders = await made(lanes=2, sessions=askers)
     await turns()
-    started: list[asyncio.Task[object]] = []
+    started: list[Any] = []
 
+    async def ask(holder: Holder) -> None:
+        for _ in range(5):
+            await dispatcher.submit(inc(holder))
+
+    asked = [asyncio.create_task(ask(holder)) for holder in holders]
+    asyncio.get_running_loop().set_task_factory(_noted_in(started))
+    await asyncio.gather(*asked)
+
+    assert len(started) == lanes
+
+
+def _noted_in(started: list[Any]) -> Any:
     def start(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        started.append(asyncio.Task(coroutine, loop=loop, **options))
-        return started[-1]
+        started.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
 
-    asyncio.get_running_loop().set_task_factory(start)
-    for _ in range(5):
-        await dispatcher.submit(inc(holder))
-
-    assert len(started) == 1
+    return start
 
 
 async def test_what_one_lane_has_no_room_for_takes_another() -> None:
@@ -190,7 +225,7 @@ async def test_what_one_lane_has_no_room_for_takes_another() -> None:
     asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in holders]
     await turns()
 
-    assert [len(batch) for batch in store.under_way] == [4, 4, 2]
+    assert [len(batch) for batch in store.under_way] == [1, 4, 4]
     barrier.lift()
     await asyncio.gather(*asked)
 
@@ -206,6 +241,28 @@ async def test_a_lane_that_was_cancelled_between_batches_leaves_nobody_waiting(l
         answer = await dispatcher.submit(inc(second))
 
     assert answer.outcome is Outcome.DONE
+
+
+async def test_a_lane_that_was_cancelled_in_mid_batch_leaves_nobody_waiting() -> None:
+    store, dispatcher, (first, second, third) = await made(lanes=2)
+    barrier = held(store)
+    before = asyncio.all_tasks()
+    alone = asyncio.create_task(dispatcher.submit(inc(first)))
+    await turns()
+    under_way = [asyncio.create_task(dispatcher.submit(command)) for command in (inc(second), third.load())]
+    await turns()
+    (lane,) = asyncio.all_tasks() - before - {alone, *under_way}
+    waiting = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, third)]
+    await turns()
+
+    lane.cancel()
+    done, _ = await asyncio.wait(under_way, timeout=2)
+    barrier.lift()
+
+    assert done == set(under_way)
+    assert [type(task.exception()) for task in under_way] == [OutcomeUnknown, StoreUnavailable]
+    async with asyncio.timeout(2):
+        assert [answer.outcome for answer in await asyncio.gather(alone, *waiting)] == [Outcome.DONE] * 3
 
 
 async def test_a_session_is_never_in_two_lanes() -> None:
@@ -283,21 +340,26 @@ async def test_a_command_that_is_cancelled_before_it_leaves_never_leaves() -> No
 
 
 async def test_nothing_leaves_where_all_that_waited_was_cancelled() -> None:
-    store, dispatcher, (first, *_) = await made()
-    asked = asyncio.create_task(dispatcher.submit(inc(first)))
-    await asyncio.sleep(0)
+    store, dispatcher, (first, second, _) = await made()
+    barrier = held(store)
+    under_way = asyncio.create_task(dispatcher.submit(inc(first)))
+    asked = asyncio.create_task(dispatcher.submit(inc(second)))
+    await turns()
     asked.cancel()
+    barrier.lift()
+    await under_way
     await turns()
 
-    assert store.sizes == []
-    assert await count_of(dispatcher, first) == 0
+    assert store.sizes == [1]
+    assert await count_of(dispatcher, second) == 0
 
 
 async def test_a_command_that_is_cancelled_under_way_harms_nobody() -> None:
-    store, dispatcher, (first, second, third) = await made()
+    store, dispatcher, (first, second, third) = await made(lanes=2)
     barrier = held(store)
     asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second, third)]
     await turns()
+    assert store.sizes == [1, 2]
     asked[1].cancel()
     await turns()
     barrier.lift()
@@ -307,6 +369,38 @@ async def test_a_command_that_is_cancelled_under_way_harms_nobody() -> None:
     assert isinstance(results[0], Answer)
     assert isinstance(results[2], Answer)
     assert [await count_of(dispatcher, holder) for holder in (first, second, third)] == [1, 1, 1]
+
+
+async def test_a_command_that_is_cancelled_while_it_is_alone_ends_there_and_leaves_nobody_waiting() -> None:
+    store, dispatcher, (first, second, _) = await made()
+    barrier = held(store)
+    alone = asyncio.create_task(dispatcher.submit(inc(first)))
+    waiting = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second)]
+    await turns()
+    alone.cancel()
+    await turns()
+    assert alone.cancelled()
+    barrier.lift()
+
+    async with asyncio.timeout(2):
+        assert [answer.outcome for answer in await asyncio.gather(*waiting)] == [Outcome.DONE] * 2
+    assert [await count_of(dispatcher, holder) for holder in (first, second)] == [1, 1]
+
+
+async def test_whoever_is_alone_may_have_a_time_limit_of_its_own() -> None:
+    store, _, (first, second, _) = await made()
+    dispatcher = Dispatcher(store, TIMEOUT)
+    barrier = held(store)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(MOMENT):
+            await dispatcher.submit(inc(first))
+    barrier.lift()
+
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    assert (await dispatcher.submit(inc(second))).outcome is Outcome.DONE
 
 
 async def test_a_store_that_cancels_itself_leaves_nobody_waiting() -> None:
@@ -330,7 +424,7 @@ async def test_a_poisoned_batch_is_run_again_one_by_one() -> None:
     store.poison.add(second.id)
     commands = [inc(first), inc(second), inc(third)]
 
-    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+    results = await together(store, dispatcher, commands)
 
     assert store.batches == [commands, [commands[0]], [commands[1]], [commands[2]]]
     assert isinstance(results[1], CorruptRecord)
@@ -359,7 +453,7 @@ async def test_a_batch_that_fails_as_a_whole_fails_for_each_and_is_not_run_again
 
     store.before = fail
     commands = [inc(first), second.load(), third.destroy()]
-    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+    results = await together(store, dispatcher, commands)
 
     assert store.sizes == [3]
     assert [type(result) for result in results] == [kind, StoreUnavailable, kind]
@@ -406,7 +500,10 @@ async def test_one_command_of_a_batch_may_have_a_fate_of_its_own(
 
     store.execute = strike  # type: ignore[method-assign]
     commands = [inc(first), inc(second), second.load(), inc(third)]
-    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+    if lanes:
+        results = await together(store, dispatcher, commands)
+    else:
+        results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
 
     assert [type(result) for result in results] == [Answer, type(fate), told_to_a_load, Answer]
     assert store.sizes == ([4] if lanes else [1, 1, 1, 1])
@@ -582,7 +679,7 @@ async def test_closing_completes_what_was_accepted_and_then_closes_the_store() -
 
     assert not store.is_open
     assert [task.result().outcome for task in asked] == [Outcome.DONE] * 10
-    assert store.sizes == [2] * 5
+    assert store.sizes == [1, 2, 2, 2, 2, 1]
 
 
 async def test_a_command_after_closing_opens_the_store_again() -> None:
