@@ -139,6 +139,8 @@ class DeltaTracker:
             InvalidPath, InvalidValue: as `clean` does, of what changed.
             LimitExceeded: so does this, or it takes too many operators.
         """
+        if not self.loaded:
+            return None
         names = self._changed(view)
         operators = (Replace.of(dict(view), self._limits),) if self.cleared else self._operators(names, whole, view)
         return self._parcel(operators, names, view) if operators else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -15,8 +16,11 @@ Connection: TypeAlias = Any
 
 _DEFAULT_SCHEMA = "atomic_session"
 _DEFAULT_SIZE = 4
-_MOST_KEPT = 2
-"""How many connections are kept between trips, instead of going back to a pool that takes its time: one a lane."""
+_STATEMENTS = 100
+"""How many statements are kept prepared, as is the driver's own default."""
+
+_AVOID_LONG_READS = "SET enable_seqscan = off"
+"""No plan reads a whole table that is small now: the plan would stay when it has grown."""
 
 _LARGEST_PORT = 65_535
 _FOR_US = ("schema", "pool_size", "statement_cache_size")
@@ -30,6 +34,7 @@ class Address(Struct, frozen=True):
         dsn: what the driver connects to.
         schema: the schema that the tables are in.
         size: how many connections each event loop may have.
+        target: what kind of server will do, of several: the driver's `target_session_attrs`.
         cached: whether prepared statements outlive a transaction; behind a pooler that lends a server for one
             transaction only they do not.
     """
@@ -37,6 +42,7 @@ class Address(Struct, frozen=True):
     dsn: str
     schema: str
     size: int
+    target: str
     cached: bool
 
 
@@ -52,6 +58,7 @@ def address_of(url: str) -> Address:
         _check_port(host)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     ours = {name: value for name, value in pairs if name in _FOR_US}
+    target = dict(pairs).get("target_session_attrs", "read-write")
     rest = urlencode([pair for pair in pairs if pair[0] not in _FOR_US])
     schema = ours.get("schema", _DEFAULT_SCHEMA)
     size = ours.get("pool_size", str(_DEFAULT_SIZE))
@@ -60,7 +67,7 @@ def address_of(url: str) -> Address:
         raise ValueError(f"pool_size must be a positive whole number, not {size!r}")
     if not cache.isdecimal():
         raise ValueError(f"statement_cache_size must be a whole number, not {cache!r}")
-    return Address(urlunsplit(parts._replace(query=rest)), schema, int(size), cached=int(cache) > 0)
+    return Address(urlunsplit(parts._replace(query=rest)), schema, int(size), target, cached=int(cache) > 0)
 
 
 def _check_port(host: str) -> None:
@@ -75,8 +82,8 @@ def _check_port(host: str) -> None:
 class ConnectionPool(Protocol):
     """The connections of one event loop."""
 
-    def at_hand(self) -> Connection | None:
-        """Return a connection that needs no waiting, None where there is none."""
+    def is_at_hand(self) -> bool:
+        """Say whether there is a connection that needs no waiting."""
         ...
 
     async def acquire(self) -> Connection: ...
@@ -88,25 +95,10 @@ class ConnectionPool(Protocol):
     async def close(self) -> None: ...
 
 
-def is_gone(connection: Connection) -> bool:
-    """Say whether a connection has broken; where it has, its pool may have taken it back already."""
-    try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True
-
-
 def abandon(connection: Connection) -> None:
     """End a connection at once, whatever it does; it is to be released all the same."""
     with suppress(asyncpg.InterfaceError):  # its pool has taken it back
         connection.terminate()
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
-    """A connection in which nobody leaves anything that were to be reset."""
-
-    def get_reset_query(self) -> str:
-        return ""
 
 
 class GivenPool:
@@ -115,8 +107,8 @@ class GivenPool:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    def at_hand(self) -> Connection | None:
-        return None
+    def is_at_hand(self) -> bool:
+        return False
 
     async def acquire(self) -> Connection:
         return await self._pool.acquire()
@@ -128,46 +120,60 @@ class GivenPool:
 
 
 class OwnPool:
-    """A pool of our own, and a few connections of it that are kept between trips."""
+    """
+    Connections of our own, no more than *address* has room for: the one that was used last is taken first.
+
+    The driver's pool takes as long as a small statement to lend a connection, and to take it back.
+    """
 
     def __init__(self, address: Address, timeout: float) -> None:
-        options: dict[str, Any] = {"statement_cache_size": 100 if address.cached else 0}
-        if "target_session_attrs" not in dict(parse_qsl(urlsplit(address.dsn).query)):
-            options["target_session_attrs"] = "read-write"
-        self._pool: Any = asyncpg.create_pool(
-            address.dsn,
-            min_size=0,
-            max_size=address.size,
-            connection_class=_Connection,
-            timeout=timeout,
-            **options,
-        )
-        self._kept: list[Connection] = []
-        self._most = min(_MOST_KEPT, address.size - 1)
+        self._address = address
+        self._timeout = timeout
+        self._room = asyncio.Semaphore(address.size)
+        self._idle: list[Connection] = []
+        self._is_closed = False
 
-    def at_hand(self) -> Connection | None:
-        if self._kept and not is_gone(self._kept[-1]):
-            return self._kept.pop()
-        return None
+    def is_at_hand(self) -> bool:
+        return bool(self._idle) and not self._idle[-1].is_closed() and not self._room.locked()
 
     async def acquire(self) -> Connection:
-        while self._kept:  # the last one is closed, or came just now
-            connection = self._kept.pop()
-            if not is_gone(connection):
+        await self._room.acquire()
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
                 return connection
-            await self._pool.release(connection)
-        await self._pool  # it begins once
-        return await self._pool.acquire()
+        try:
+            return await self._connect()
+        except BaseException:
+            self._room.release()
+            raise
 
     async def release(self, connection: Connection) -> None:
-        if len(self._kept) < self._most and not is_gone(connection):
-            self._kept.append(connection)
-        else:
-            await self._pool.release(connection)
+        if self._is_closed:
+            abandon(connection)
+        if not connection.is_closed():
+            self._idle.append(connection)
+        self._room.release()
 
     async def close(self) -> None:
-        self._most = 0  # what is under way still comes back
-        kept, self._kept = self._kept, []
-        for connection in kept:
-            await self._pool.release(connection)
-        await self._pool.close()
+        self._is_closed = True
+        for _ in range(self._address.size):  # what is under way still comes back
+            await self._room.acquire()
+        while self._idle:
+            await self._idle.pop().close(timeout=self._timeout)
+
+    async def _connect(self) -> Connection:
+        address = self._address
+        options: dict[str, Any] = {
+            "timeout": self._timeout,
+            "statement_cache_size": _STATEMENTS if address.cached else 0,
+            "target_session_attrs": address.target,
+        }
+        connection = await asyncpg.connect(address.dsn, **options)
+        if address.cached:  # else it belongs to others, too
+            try:
+                await connection.execute(_AVOID_LONG_READS)
+            except BaseException:
+                abandon(connection)
+                raise
+        return connection

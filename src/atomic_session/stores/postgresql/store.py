@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from ...clock import Instant
 from ...commands import Answer, Command
@@ -60,6 +61,7 @@ class PostgreSQLStore:
         self._own: PerLoop[OwnPool] | None = None
         self._given: GivenPool | None = None
         address = address_of(place if isinstance(place, str) else "postgresql://")
+        address = msgspec.structs.replace(address, cached=address.cached and not in_transactions)
         if isinstance(place, str):
             self._own = PerLoop(lambda: OwnPool(address, timeout), OwnPool.close)
         elif isinstance(place, asyncpg.Pool):
@@ -70,7 +72,7 @@ class PostgreSQLStore:
             )
         self._schema = address.schema if schema is None else schema
         self._queries = queries_in(self._schema)
-        self._trips = Trips(self._pool, timeout * _CALL, cached=address.cached and not in_transactions)
+        self._trips = Trips(self._pool, timeout * _CALL, cached=address.cached)
         self._work = Work(self._trips, self._queries, limits)
         self._ready = False
 

@@ -43,10 +43,9 @@ class Trips:
         """
         for _ in range(_MOST_TRIES):
             pool = await self._pool()
-            connection = pool.at_hand()
-            rest = self._timeout if connection is not None else self._timeout / 2
-            if connection is None:
-                connection = await self._acquired(pool)
+            is_at_hand = pool.is_at_hand()
+            connection = await (pool.acquire() if is_at_hand else self._acquired(pool))
+            rest = self._timeout if is_at_hand else self._timeout / 2
             try:
                 if self._cached:
                     rows: Rows = await connection.fetch(query, *arguments, timeout=rest)
@@ -75,7 +74,7 @@ class Trips:
         """
         for _ in range(_MOST_TRIES):
             pool = await self._pool()
-            connection = pool.at_hand() or await self._acquired(pool)
+            connection = await self._acquired(pool)
             try:
                 return await self._in_transaction(connection, work, self._timeout / 2)
             except LOST as error:

@@ -10,7 +10,7 @@ from ...fields import decode_fields
 from ...lifecycle import Fate, evicted, is_limited, login_of, perform
 from ...limits import Limits
 from ...values import encode_name
-from .answers import AGAIN, UNTRIED, Row, answer_of, outcome_of, place_of, stored_of
+from .answers import AGAIN, UNTRIED, Row, answer_of, answer_of_plain, outcome_of, place_of, stored_of
 from .compile import Request, arguments_of, put, request_of
 from .plain import Batch, batch_of
 from .schema import Queries
@@ -45,19 +45,31 @@ class Work:
         return await self._by_run(commands)
 
     async def _plainly(self, commands: Sequence[Command], batch: Batch) -> list[Fate]:
-        """Carry out *commands* that are a *batch* of plain updates."""
+        """Carry out *commands*, which are a *batch* of plain updates; `run` knows why one was left out."""
+        rows = await self._trips.fetch(self._queries[batch.query], batch.arguments, batch.updates[0].id)
         fates: dict[str, Fate] = {}
-        left: list[tuple[Update, Row]] = []
-        result = await self._trips.fetch(self._queries[batch.query], batch.arguments, batch.updates[0].id)
-        for row in batch.rows_in(result):
-            command = batch.updates[place_of(row)]
-            if outcome_of(row) in (AGAIN, UNTRIED):
-                left.append((command, row))
-            else:
-                fates[command.id] = self._fate(command, row)
-        for command, row in left:
-            fates[command.id] = await self._later(command, row)
+        for row in rows:
+            update = batch.updates[place_of(row)]
+            fates[update.id] = _plain_fate(update, row)
+        if len(fates) < len(commands):
+            left = [command for command in commands if command.id not in fates]
+            fates.update(zip(map(_id_of, left), await self._left(left), strict=True))
         return [fates[command.id] for command in commands]
+
+    async def _left(self, commands: Sequence[Command]) -> Sequence[Fate]:
+        """Carry out what was left out: its neighbours are done, so whatever fails is its own fate."""
+        try:
+            return await self._by_run(commands)
+        except CorruptRecord:
+            return [await self._apart(command) for command in commands]
+        except AtomicSessionError as error:
+            return [error] * len(commands)
+
+    async def _apart(self, command: Command) -> Fate:
+        try:
+            return (await self._by_run((command,)))[0]
+        except AtomicSessionError as error:
+            return error
 
     async def _by_run(self, commands: Sequence[Command]) -> list[Fate]:
         """Carry out *commands* of any kinds in one call of `run`."""
@@ -140,9 +152,9 @@ class Work:
         try:
             if outcome_of(row) == AGAIN and type(command) is Update:
                 return await self._slowly(command, row)
-            return (await self._by_run([command]))[0]
         except AtomicSessionError as error:
             return error
+        return await self._apart(command)
 
     async def _slowly(self, command: Update, row: Row) -> Fate:
         """Apply to what the server found, and put it back if nobody has changed the data since; else try again."""
@@ -157,6 +169,17 @@ class Work:
             if outcome_of(row) != AGAIN:
                 return self._fate(command, row)
         return StoreUnavailable("others change this session all the time")
+
+
+def _id_of(command: Command) -> str:
+    return command.id
+
+
+def _plain_fate(update: Update, row: Row) -> Fate:
+    try:
+        return answer_of_plain(update, row)
+    except OutcomeUnknown as error:
+        return error
 
 
 def _put_answer(applied: Answer, stored: Answer) -> Answer:

@@ -3,12 +3,26 @@
 SELECT * FROM "atomic_session".run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: update_one
--- Parameters and result: see migrations/0005_plain_updates.sql.
-SELECT "atomic_session".update_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+-- Parameters and result: those of a plain update, see migrations/0005_plain_updates.sql.
+-- Within the millisecond of a renewal the next one is due where it was due already: so that is looked up.
+UPDATE "atomic_session".records AS r
+   SET rev = r.rev + 1, last_used = $3::bigint, size = r.size + $11::bigint,
+       renew_at = CASE WHEN $3 < r.renew_at THEN r.renew_at ELSE $3 + $13::bigint END,
+       idle_deadline = "atomic_session".idle_deadline_of($3, r.max_age, $12::bigint, r.absolute_deadline),
+       purge_at = "atomic_session".purge_at_of(
+           "atomic_session".idle_deadline_of($3, r.max_age, $12, r.absolute_deadline)),
+       data = "atomic_session".updated(r.data, $5::text, $6::text, $7::bigint, $8::text)
+ WHERE r.id = $1::text AND r.digest = $2::bytea AND NOT r.destroyed AND $3 < r.idle_deadline
+   AND ($3 < r.renew_at OR r.max_age IS NULL) AND r.size + $11 <= $14::bigint
+   AND "atomic_session".fits(r.data, $6, $9::text, $10::text, r.rev IS DISTINCT FROM $4::bigint)
+RETURNING CASE WHEN r.rev - 1 = $4 THEN (r.data -> $6)::text ELSE r.data::text END,
+          CASE WHEN r.renew_at = $3 + $13 THEN "atomic_session".was_due(r.id, $3) ELSE false END,
+          r.rev, r.created, r.last_used, r.renew_at, r.idle_deadline, r.absolute_deadline, r.max_age, r.owner,
+          r.authenticated_at, r.previous_digest, r.previous_until, r.grace_until, 1;
 
 -- name: update_many
 -- Parameters and result: see migrations/0005_plain_updates.sql.
-SELECT * FROM "atomic_session".update_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+SELECT * FROM "atomic_session".update_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: take_turn
 -- Parameters: owner, id, now.  Result: see migrations/0004_owners.sql.
