@@ -75,7 +75,8 @@ class ClusterLink:
         line, texts = self._line_to(node), [requests[place].text for place in places]
         answers = await with_scripts(line, texts, await line.put(texts))
         for place, answer in zip(places, answers, strict=True):
-            replies[place] = await self._asked(answer, requests[place]) if isinstance(answer, AskError) else answer
+            asked = type(answer) is AskError  # what says MOVED is a kind of it
+            replies[place] = await self._asked(answer, requests[place]) if asked else answer
 
     async def _asked(self, error: AskError, request: Request) -> Reply:
         """Send one request to the master that is taking over its key."""
