@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +59,10 @@ class Valkey:
     def run_as(self, *arguments: str) -> None:
         """Have it read a file, and be what the arguments say: it must be done before it starts."""
         self._file = arguments
+
+    def announce(self, port: int) -> None:
+        """Have it tell clients of a Cluster that it is at *port*: it must be done before it starts."""
+        self._options += ("--cluster-announce-client-port", str(port))
 
     def start(self) -> None:
         """Start it, or start it again with what it had written down; wait until it answers."""
@@ -215,21 +219,27 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(masters: int = 3) -> Iterator[Cluster]:
-    """Run a Cluster of *masters* with a replica each; wait until all agree that it works."""
+def cluster(masters: int = 3, announced: Sequence[int] = ()) -> Iterator[Cluster]:
+    """
+    Run a Cluster of *masters* with a replica each; wait until all agree that it works.
+
+    Clients are sent to the ports *announced*, where there are any; nodes find each other at their own.
+    """
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-config-file", "nodes.conf")
     nodes = [Valkey(port, *options) for port in free_ports(2 * masters)]
+    for node, port in zip(nodes, announced, strict=bool(announced)):
+        node.announce(port)
     try:
         for node in nodes:
             node.start()
-        _join(nodes, masters)
+        _join(nodes, masters, set(announced) or {node.port for node in nodes})
         yield Cluster(nodes)
     finally:
         for node in nodes:
             node.remove()
 
 
-def _join(nodes: list[Valkey], masters: int) -> None:
+def _join(nodes: list[Valkey], masters: int, announced: set[int]) -> None:
     clients: list[Any] = [Redis(port=node.port, decode_responses=True) for node in nodes]
     try:
         bounds = [16_384 * number // masters for number in range(masters + 1)]
@@ -240,7 +250,7 @@ def _join(nodes: list[Valkey], masters: int) -> None:
         ids = [client.execute_command("CLUSTER MYID") for client in clients[:masters]]
         for client, master in zip(clients[masters:], ids, strict=True):
             _until(partial(_follows, client, master))
-        _until(lambda: all(_is_whole(client, len(nodes), masters) for client in clients))
+        _until(lambda: all(_is_whole(client, announced, masters) for client in clients))
     finally:
         for client in clients:
             client.close()
@@ -252,13 +262,19 @@ def _follows(client: Any, master: str) -> bool:
     return False
 
 
-def _is_whole(client: Any, nodes: int, masters: int) -> bool:
+def _is_whole(client: Any, announced: set[int], masters: int) -> bool:
     info = client.cluster("INFO")
     role = client.info("replication")
     linked = role["role"] == "master" or role["master_link_status"] == "up"
     known = list(client.cluster("NODES").values())
     replicas = sum("slave" in node["flags"] for node in known)
-    return info["cluster_state"] == "ok" and linked and len(known) == nodes and replicas == nodes - masters
+    counted = len(known) == len(announced) and replicas == len(announced) - masters
+    return info["cluster_state"] == "ok" and linked and counted and _places(client) == announced
+
+
+def _places(client: Any) -> set[int]:
+    """Return the ports to which clients are sent: a node hears late at which others want to be found."""
+    return {place[1] for _, _, *places in client.cluster("SLOTS") for place in places}
 
 
 def _until(done: Callable[[], bool]) -> None:
