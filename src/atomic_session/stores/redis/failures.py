@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from redis import exceptions
@@ -13,7 +14,7 @@ __all__ = ["LOST", "lost", "refused"]
 LOST = (exceptions.RedisError, OSError, TimeoutError)
 """What is raised where a connection cannot be had, or breaks."""
 
-_LONGEST = 200
+_LONGEST = 300
 _TELLING = re.compile(r"[,:]? with args beginning with.*|[,:]? script: .*|, on @user_script.*", re.DOTALL)
 """Where a server's words begin to repeat what it was sent, or to tell where in a script it was."""
 
@@ -47,4 +48,10 @@ def refused(error: Exception, session_id: str) -> StoreUnavailable | CorruptReco
 
 
 def _words(error: BaseException) -> str:
-    return _TELLING.sub("", str(error))[:_LONGEST]
+    return _TELLING.sub("", str(error) or _meanwhile(error))[:_LONGEST]
+
+
+def _meanwhile(error: BaseException) -> str:
+    """Return why the driver was about to connect once more when the time was over, as a client may be told to."""
+    cancelled = error.__cause__
+    return str(cancelled.__context__ or "") if isinstance(cancelled, asyncio.CancelledError) else ""
