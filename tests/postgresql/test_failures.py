@@ -448,6 +448,6 @@ def test_hosts_and_ports_are_taken(hosts: str) -> None:
 def test_the_addresses_of_the_documentation_are_taken() -> None:
     documented = (Path(__file__).parents[2] / "docs/postgresql.md").read_text("utf-8")
     addresses = re.findall(r'store="(postgresql://[^"]+)"', documented)
-    assert len(addresses) == 2
+    assert len(addresses) == 3
     for address in addresses:
         assert isinstance(open_url(address), PostgreSQLStore)
