@@ -21,7 +21,7 @@ from atomic_session.commands import Outcome
 from atomic_session.errors import OutcomeUnknown, StoreUnavailable
 from atomic_session.operators import Inc, Set
 from atomic_session.stores.postgresql import PostgreSQLStore
-from atomic_session.stores.postgresql.pools import address_of
+from atomic_session.stores.postgresql.address import address_of
 from atomic_session.testing.holder import Holder, ask, started
 
 PATIENCE = 2.0
@@ -192,5 +192,5 @@ async def test_a_file_of_authorities_that_is_not_there_is_told(secured: Front, t
 def test_what_a_url_says_about_tls_is_the_drivers_to_read(ours: str) -> None:
     said = "sslmode=verify-full&sslrootcert=/etc/a%20b%2Bc%2526.pem&sslcert=~/c+d.pem&ssl_min_protocol_version=TLSv1.3"
     address = address_of(f"postgresql://user:p%40ss@db.example:5432/shop?{ours}{said}")
-    assert parse_qs(urlsplit(address.dsn).query) == parse_qs(said)
-    assert re.match(r"postgresql://user:p%40ss@db\.example:5432/shop\?", address.dsn)
+    assert parse_qs(urlsplit(address.dsns[0]).query) == parse_qs(said)
+    assert re.match(r"postgresql://user:p%40ss@db\.example:5432/shop\?", address.dsns[0])

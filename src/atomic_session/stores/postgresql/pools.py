@@ -5,78 +5,24 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-from msgspec import Struct
 
-__all__ = ["Address", "ConnectionPool", "GivenPool", "OwnPool", "abandon", "address_of"]
+from .address import WRITABLE, Address
+from .failures import LOST
+
+__all__ = ["ConnectionPool", "GivenPool", "OwnPool", "abandon"]
 
 Connection: TypeAlias = Any
 
-_DEFAULT_SCHEMA = "atomic_session"
-_DEFAULT_SIZE = 4
 _STATEMENTS = 100
 """How many statements are kept prepared, as is the driver's own default."""
 
 _AVOID_LONG_READS = "SET enable_seqscan = off"
 """No plan reads a whole table that is small now: the plan would stay when it has grown."""
 
-_LARGEST_PORT = 65_535
-_FOR_US = ("schema", "pool_size", "statement_cache_size")
-
-
-class Address(Struct, frozen=True):
-    """
-    Where the records are.
-
-    Attributes:
-        dsn: what the driver connects to.
-        schema: the schema that the tables are in.
-        size: how many connections each event loop may have.
-        target: what kind of server will do, of several: the driver's `target_session_attrs`.
-        cached: whether prepared statements outlive a transaction; behind a pooler that lends a server for one
-            transaction only they do not.
-    """
-
-    dsn: str
-    schema: str
-    size: int
-    target: str
-    cached: bool
-
-
-def address_of(url: str) -> Address:
-    """
-    Take *url* apart.
-
-    Raises:
-        ValueError: an option of ours is nonsense, or the driver refuses the rest.
-    """
-    parts = urlsplit(url)
-    for host in parts.netloc.rpartition("@")[2].split(","):
-        _check_port(host)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    ours = {name: value for name, value in pairs if name in _FOR_US}
-    target = dict(pairs).get("target_session_attrs", "read-write")
-    rest = urlencode([pair for pair in pairs if pair[0] not in _FOR_US])
-    schema = ours.get("schema", _DEFAULT_SCHEMA)
-    size = ours.get("pool_size", str(_DEFAULT_SIZE))
-    cache = ours.get("statement_cache_size", "100")
-    if not size.isdecimal() or not int(size):
-        raise ValueError(f"pool_size must be a positive whole number, not {size!r}")
-    if not cache.isdecimal():
-        raise ValueError(f"statement_cache_size must be a whole number, not {cache!r}")
-    return Address(urlunsplit(parts._replace(query=rest)), schema, int(size), target, cached=int(cache) > 0)
-
-
-def _check_port(host: str) -> None:
-    """Refuse what the driver would take for a port, and show in its error: it may be half of a password."""
-    port = host.rpartition("]")[2].partition(":")[2]
-    if port and not (port.isdecimal() and int(port) <= _LARGEST_PORT):
-        raise ValueError(
-            "a port in the URL must be a number up to 65535; in a password '/', '?' and '#' are %2F, %3F and %23"
-        )
+_FAREWELL = 4
+"""How many times as long as a connection takes at most, closing may take: what is under way is waited for."""
 
 
 class ConnectionPool(Protocol):
@@ -92,6 +38,10 @@ class ConnectionPool(Protocol):
         """Take a connection back; one that was terminated is forgotten."""
         ...
 
+    def leave(self) -> None:
+        """Use none again of the connections that nobody has just now: their server takes no writes any more."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -102,10 +52,15 @@ def abandon(connection: Connection) -> None:
 
 
 class GivenPool:
-    """A pool of the application's own, which lends a connection for each trip and stays the application's to close."""
+    """
+    A pool of the application's own, which lends a connection for each trip and stays the application's to close.
 
-    def __init__(self, pool: Any) -> None:
+    It has *timeout* to make a connection ready for others.
+    """
+
+    def __init__(self, pool: Any, timeout: float) -> None:
         self._pool = pool
+        self._timeout = timeout
 
     def is_at_hand(self) -> bool:
         return False
@@ -114,7 +69,10 @@ class GivenPool:
         return await self._pool.acquire()
 
     async def release(self, connection: Connection) -> None:
-        await self._pool.release(connection)
+        with suppress(*LOST):  # that it breaks now says nothing of what it did
+            await self._pool.release(connection, timeout=self._timeout)
+
+    def leave(self) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -123,12 +81,13 @@ class OwnPool:
     """
     Connections of our own, no more than *address* has room for: the one that was used last is taken first.
 
-    The driver's pool takes as long as a small statement to lend a connection, and to take it back.
+    One is made within *timeout*.  The driver's pool takes as long as a small statement to lend a connection.
     """
 
     def __init__(self, address: Address, timeout: float) -> None:
-        self._address = address
+        self._size = address.size
         self._timeout = timeout
+        self._hosts = _Hosts(address, timeout)
         self._room = asyncio.Semaphore(address.size)
         self._idle: list[Connection] = []
         self._is_closed = False
@@ -143,7 +102,7 @@ class OwnPool:
             if not connection.is_closed():
                 return connection
         try:
-            return await self._connect()
+            return await self._hosts.connect()
         except BaseException:
             self._room.release()
             raise
@@ -155,25 +114,69 @@ class OwnPool:
             self._idle.append(connection)
         self._room.release()
 
+    def leave(self) -> None:
+        while self._idle:
+            abandon(self._idle.pop())
+
     async def close(self) -> None:
         self._is_closed = True
-        for _ in range(self._address.size):  # what is under way still comes back
-            await self._room.acquire()
-        while self._idle:
-            await self._idle.pop().close(timeout=self._timeout)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL * self._timeout):
+                for _ in range(self._size):  # what is under way still comes back
+                    await self._room.acquire()
+                while self._idle:
+                    await self._idle.pop().close(timeout=self._timeout)
+        self.leave()
 
-    async def _connect(self) -> Connection:
-        address = self._address
-        options: dict[str, Any] = {
-            "timeout": self._timeout,
-            "statement_cache_size": _STATEMENTS if address.cached else 0,
-            "target_session_attrs": address.target,
-        }
-        connection = await asyncpg.connect(address.dsn, **options)
-        if address.cached:  # else it belongs to others, too
+
+class _Hosts:
+    """
+    The servers of one address, of which one takes writes: which one may change.
+
+    The driver tries hosts in order, too, but waits for a silent one as long as there is time, and never gets further.
+    """
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._address = address
+        self._dsns = list(address.dsns)
+        self._timeout = timeout / len(self._dsns)
+
+    async def connect(self) -> Connection:
+        """
+        Return a connection to the first server that is fit; the last one that was is asked first.
+
+        Raises:
+            any of `LOST`: none is.
+        """
+        failures: list[BaseException] = []
+        for dsn in tuple(self._dsns):
             try:
-                await connection.execute(_AVOID_LONG_READS)
-            except BaseException:
-                abandon(connection)
-                raise
-        return connection
+                async with asyncio.timeout(self._timeout):
+                    connection = await _connection(dsn, self._address)
+            except LOST as error:
+                failures.append(error)
+            else:
+                self._dsns.remove(dsn)
+                self._dsns.insert(0, dsn)
+                return connection
+        raise failures[-1]
+
+
+async def _connection(dsn: str, address: Address) -> Connection:
+    """Connect to a server that is what it must be."""
+    options: dict[str, Any] = {
+        "statement_cache_size": _STATEMENTS if address.cached else 0,
+        "target_session_attrs": address.target,
+    }
+    connection = await asyncpg.connect(dsn, **options)
+    try:
+        told = hasattr(connection.get_settings(), "default_transaction_read_only")  # 13 does not say it by itself
+        unknown = address.target == WRITABLE and not told
+        if unknown and await connection.fetchval("SHOW transaction_read_only") == "on":
+            raise asyncpg.TargetServerAttributeNotMatched("the server is read-only")
+        if address.cached:  # else it belongs to others, too
+            await connection.execute(_AVOID_LONG_READS)
+    except BaseException:
+        abandon(connection)
+        raise
+    return connection

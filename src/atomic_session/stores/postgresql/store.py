@@ -15,7 +15,8 @@ from ...limits import DEFAULT_LIMITS, Limits
 from ...loops import PerLoop
 from ...store import SessionInfo
 from ...values import encode_name
-from .pools import ConnectionPool, GivenPool, OwnPool, address_of
+from .address import address_of
+from .pools import ConnectionPool, GivenPool, OwnPool
 from .schema import prepare, queries_in
 from .trips import Trips
 from .work import Work
@@ -63,9 +64,9 @@ class PostgreSQLStore:
         address = address_of(place if isinstance(place, str) else "postgresql://")
         address = msgspec.structs.replace(address, cached=address.cached and not in_transactions)
         if isinstance(place, str):
-            self._own = PerLoop(lambda: OwnPool(address, timeout), OwnPool.close)
+            self._own = PerLoop(lambda: OwnPool(address, timeout * _CALL / 2), OwnPool.close)
         elif isinstance(place, asyncpg.Pool):
-            self._given = GivenPool(place)
+            self._given = GivenPool(place, timeout * (1 - _CALL))
         else:
             raise ValueError(
                 f"a PostgreSQL store needs a URL or an asyncpg pool; this is of type {type(place).__name__}"

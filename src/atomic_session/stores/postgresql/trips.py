@@ -52,7 +52,7 @@ class Trips:
                 else:
                     rows = await self._in_transaction(connection, lambda lent: lent.fetch(query, *arguments), rest)
             except LOST as error:
-                reason = _settled(connection, error, session_id, committing=self._cached)
+                reason = _settled(pool, connection, error, session_id, committing=self._cached)
                 if reason is not None:
                     raise reason from reason.__cause__
             except BaseException:
@@ -78,7 +78,7 @@ class Trips:
             try:
                 return await self._in_transaction(connection, work, self._timeout / 2)
             except LOST as error:
-                reason = _settled(connection, error, session_id, committing=False)
+                reason = _settled(pool, connection, error, session_id, committing=False)
                 if reason is not None:
                     raise reason from reason.__cause__
             finally:
@@ -129,13 +129,14 @@ class Trips:
 
 
 def _settled(
-    connection: Connection, error: BaseException, session_id: str, *, committing: bool
+    pool: ConnectionPool, connection: Connection, error: BaseException, session_id: str, *, committing: bool
 ) -> StoreUnavailable | OutcomeUnknown | CorruptRecord | None:
     """Return what an error means, None where all is to be tried again; drop a connection that is not to be trusted."""
     if is_to_be_repeated(error):
         return None
     if leads_elsewhere(error):
         abandon(connection)
+        pool.leave()
     reason = refused(error, session_id)
     if reason is not None:
         return reason
