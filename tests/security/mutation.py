@@ -24,12 +24,12 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Exam", "exams_of", "module_of", "mutants_of", "survivors"]
+__all__ = ["Exam", "exams_of", "module_of", "mutants_of", "pass_all", "survivors"]
 
 Exam = Callable[[], object]
 """Raises, or returns False, if something is wrong."""
 
-_LONGEST_WAIT = 2.0
+_LONGEST_WAIT = 10.0
 """Seconds after which one is taken for one that waits for what never comes."""
 
 _SWAPS: dict[type[ast.AST], list[type[ast.AST]]] = {
@@ -228,6 +228,12 @@ def _run(patched: Mapping[types.ModuleType, Mapping[str, object]], test: Any, ar
         made = test(**arguments)
         if inspect.iscoroutine(made):
             asyncio.run(asyncio.wait_for(made, _LONGEST_WAIT))
+
+
+def pass_all(exams: Sequence[Exam]) -> None:
+    """Take all *exams*, which what has no fault passes; else show what went wrong."""
+    for exam in exams:
+        assert exam() is not False
 
 
 def survivors(

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from tests.security import kit, test_csrf_middleware, test_csrf_oracle
-from tests.security.mutation import Exam, exams_of, module_of, mutants_of, survivors
+from tests.security.mutation import Exam, exams_of, module_of, mutants_of, pass_all, survivors
 
 from atomic_session import csrf_middleware
 
@@ -41,7 +41,7 @@ def _exams(source: str) -> list[Exam]:
 
 def test_no_mutant_of_the_middleware_survives_but_those_that_do_the_same(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "atomic_session")
-    assert survivors([("none", SOURCE)], _exams) == ["none"]
+    pass_all(_exams(SOURCE))
     assert set(HARMLESS) <= {label for label, _ in MUTANTS}
     assert set(survivors(MUTANTS, _exams)) <= set(HARMLESS)
     assert len(MUTANTS) > 250
