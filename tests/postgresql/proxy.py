@@ -17,7 +17,9 @@ class Proxy:
         answered: how many bytes came back.
         deaf: whether replies are lost, and their connections with them.
         silent: whether replies are lost, and connections stay.
+        dead: whether nothing passes, and connections stay, as if the server's machine were gone.
         deaf_from: what a request holds after which replies are lost.
+        dead_from: what a request holds that does not pass, nor does anything after it.
     """
 
     def __init__(self, url: str) -> None:
@@ -31,7 +33,9 @@ class Proxy:
         self.answered = 0
         self.deaf = False
         self.silent = False
+        self.dead = False
         self.deaf_from: bytes | None = None
+        self.dead_from: bytes | None = None
 
     @property
     def url(self) -> str:
@@ -52,6 +56,10 @@ class Proxy:
                 self._waiting = True
                 if self.deaf_from is not None and self.deaf_from in data:
                     self.deaf = True
+                if self.dead_from is not None and self.dead_from in data:
+                    self.dead = True
+                if self.dead:
+                    continue
                 there.write(data)
                 await there.drain()
         there.close()
@@ -64,7 +72,7 @@ class Proxy:
                 self._waiting = False
                 if self.deaf:
                     break
-                if self.silent:
+                if self.silent or self.dead:
                     continue
                 self.answered += len(data)
                 writer.write(data)

@@ -210,6 +210,30 @@ async def test_a_pool_that_is_exhausted_fails_in_time_and_heals(server: PostgreS
     await pool.close()
 
 
+@pytest.mark.parametrize("fault", ["deaf_from", "dead_from"], ids=["breaks", "is silent"])
+async def test_a_connection_that_is_lost_when_it_goes_back_does_not_undo_the_answer(
+    server: PostgreSQL, fault: str
+) -> None:
+    async with proxy(server.url) as wire, asyncpg.create_pool(wire.url, min_size=0, max_size=1) as pool:
+        store = PostgreSQLStore(pool, timeout=PATIENCE)
+        holder = await started(store, {"n": 0})
+        setattr(wire, fault, b"UNLISTEN")  # the pool makes the connection ready for others
+        async with asyncio.timeout(PATIENCE):
+            assert (await ask(store, holder.update(Inc.of("n", 1)))).data == {"n": 1}
+        wire.deaf, wire.deaf_from, wire.dead, wire.dead_from = False, None, False, None
+        assert (await ask(store, holder.update(Inc.of("n", 1)))).data == {"n": 2}
+        await store.close()
+
+
+async def test_a_server_that_has_vanished_does_not_keep_a_store_from_closing(server: PostgreSQL) -> None:
+    async with proxy(server.url) as wire:
+        store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)
+        await started(store, {"n": 0})
+        wire.dead = True
+        async with asyncio.timeout(3 * PATIENCE):
+            await store.close()
+
+
 async def test_too_many_connections_are_told_and_heal() -> None:
     with postgresql.server("-c", "max_connections=6", "-c", "superuser_reserved_connections=0") as small:
         store = PostgreSQLStore.from_url(small.url, timeout=PATIENCE)
@@ -419,6 +443,9 @@ def test_who_lacks_the_driver_is_told_what_to_install() -> None:
         "schema=" + "x" * 64,
         "schema=a%00b",
         "schema=a$$b",
+        "target_session_attrs=standby",
+        "target_session_attrs=prefer-standby",
+        "target_session_attrs=",
     ],
 )
 def test_an_address_that_is_nonsense_is_refused_at_once(options: str) -> None:
@@ -440,7 +467,9 @@ def test_what_is_no_url_and_no_pool_is_refused_at_once(place: Any) -> None:
         PostgreSQLStore(place)
 
 
-@pytest.mark.parametrize("hosts", ["", "h", "h:", "h:65535", "h:1,g,[::1]:2,[::1]", "u:a%2Fb@h:1", "u:a:b@h"])
+@pytest.mark.parametrize(
+    "hosts", ["", "h", "h:", "h:65535", "h:1,g,[::1]:2,[::1]", "u:b@h,g:1", "u:a%2Fb@h:1", "u:a:b@h"]
+)
 def test_hosts_and_ports_are_taken(hosts: str) -> None:
     assert isinstance(open_url(f"postgresql://{hosts}/app"), PostgreSQLStore)
 
@@ -448,6 +477,6 @@ def test_hosts_and_ports_are_taken(hosts: str) -> None:
 def test_the_addresses_of_the_documentation_are_taken() -> None:
     documented = (Path(__file__).parents[2] / "docs/postgresql.md").read_text("utf-8")
     addresses = re.findall(r'store="(postgresql://[^"]+)"', documented)
-    assert len(addresses) == 3
+    assert len(addresses) == 4
     for address in addresses:
         assert isinstance(open_url(address), PostgreSQLStore)

@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["VARIABLE", "PostgreSQL", "free_port", "identity", "postgresql_url", "server"]
+__all__ = ["VARIABLE", "PostgreSQL", "free_port", "identity", "postgresql_url", "server", "standby"]
 
 VARIABLE = "ATOMIC_SESSION_POSTGRESQL_URL"
 
@@ -65,6 +65,15 @@ class PostgreSQL:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"postgres does not start:\n{self._log.read_text('utf-8', 'replace')[-2000:]}")
             time.sleep(0.02)
+
+    def copy(self, primary: PostgreSQL) -> None:
+        """Take all that *primary* has, and follow it from the start on."""
+        whence = f"host=127.0.0.1 port={primary.port} user=postgres application_name=standby"
+        self._run("pg_basebackup", "-D", str(self._data), "-d", whence, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+
+    def promote(self) -> None:
+        """Follow nobody any more; return when it takes writes."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
 
     def stop(self) -> None:
         """End it as an administrator does who does not wait for clients."""
@@ -131,6 +140,18 @@ def server(*options: str, durable: bool = False, folder: Path | None = None) -> 
     """Run a server that nobody else uses, in *folder* if it may; a *durable* one waits for the disk."""
     made = PostgreSQL(*options, durable=durable, folder=folder)
     try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+@contextlib.contextmanager
+def standby(primary: PostgreSQL) -> Iterator[PostgreSQL]:
+    """Run a server that follows *primary*, lets nobody write, and may be promoted."""
+    made = PostgreSQL()
+    try:
+        made.copy(primary)
         made.start()
         yield made
     finally:
