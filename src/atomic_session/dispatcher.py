@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from .commands import Answer, Command, Load
 from .errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
@@ -137,20 +137,23 @@ class _Queue:
         self._under_way: set[str] = set()
         self._lanes: set[asyncio.Task[Any]] = set()
         self._ready: set[asyncio.Task[Any]] = set()  # those lanes that take what waits in the next turn
-        self._alone = asyncio.Lock()  # held while a task carries out what it asks
+        self._nobody_alone = asyncio.Event()  # cleared while a task carries out what it asks
+        self._nobody_alone.set()
 
     def is_busy(self) -> bool:
-        return bool(self._lanes) or self._alone.locked()
+        return bool(self._lanes) or not self._nobody_alone.is_set()
 
     async def execute_alone(self, commands: Sequence[Command]) -> Sequence[Answer]:
         """Have the only command that there is carried out, in the task that asks: a lane would have it wait a turn."""
+        task: Any = asyncio.current_task()
         session_id = commands[0].id
         self._under_way.add(session_id)
+        self._nobody_alone.clear()
         try:
-            async with self._alone:
-                return await self._execute(cast("asyncio.Task[Any]", asyncio.current_task()), commands)
+            return await self._execute(task, commands)
         finally:
             self._under_way.discard(session_id)
+            self._nobody_alone.set()
             if self._waiting:
                 self._start_lane()
 
@@ -162,14 +165,13 @@ class _Queue:
 
     async def drained(self) -> None:
         while self.is_busy():
-            async with self._alone:
-                pass
+            await self._nobody_alone.wait()
             if self._lanes:
                 await asyncio.wait(self._lanes)
 
     def _start_lane(self) -> None:
         """Start one for what those that are ready have no room for, if there may be another."""
-        busy = len(self._lanes) + self._alone.locked()
+        busy = len(self._lanes) + (not self._nobody_alone.is_set())
         if len(self._waiting) > len(self._ready) * self._store.batch_size and busy < self._store.lanes:
             lane = self._loop.create_task(self._run_lane())
             self._lanes.add(lane)

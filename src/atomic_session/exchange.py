@@ -291,9 +291,10 @@ class Exchange:
 
 
 def _merged(arrived: Answer, names: frozenset[str], answer: Answer) -> Answer:
-    """Return an answer with all that has *arrived*, in which the fields *names* are as *answer* has them."""
-    data = dict(arrived.data or {})
+    """Return an answer with all that has *arrived*, in which the fields *names* are as *answer* has them now."""
+    data, touched = arrived.data or {}, answer.data or {}
     for name in names:
-        data.pop(name, None)
-    data.update(answer.data or {})
-    return Answer(answer.outcome, answer.record, data, whole=True)
+        if name not in touched:
+            data.pop(name, None)
+    data.update(touched)
+    return Answer(answer.outcome, answer.record, data, True)

@@ -102,8 +102,11 @@ def answers_of(fates: Sequence[Fate]) -> list[Answer]:
     Raises:
         AtomicSessionError: it had but one command, which failed, or an outage has kept all of them.
     """
+    answers = [fate for fate in fates if isinstance(fate, Answer)]
+    if len(answers) == len(fates):
+        return answers
     failures = [fate for fate in fates if isinstance(fate, AtomicSessionError)]
-    if failures and len(failures) == len(fates) and (len(fates) == 1 or all(map(_is_outage, failures))):
+    if not answers and (len(failures) == 1 or all(map(_is_outage, failures))):
         raise next((error for error in failures if isinstance(error, OutcomeUnknown)), failures[0])
     return [Answer(Outcome.REFUSED, error=fate) if isinstance(fate, AtomicSessionError) else fate for fate in fates]
 
