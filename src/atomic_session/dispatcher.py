@@ -145,12 +145,11 @@ class _Queue:
 
     async def execute_alone(self, commands: Sequence[Command]) -> Sequence[Answer]:
         """Have the only command that there is carried out, in the task that asks: a lane would have it wait a turn."""
-        task: Any = asyncio.current_task()
         session_id = commands[0].id
         self._under_way.add(session_id)
         self._nobody_alone.clear()
         try:
-            return await self._execute(task, commands)
+            return await self._execute(commands)
         finally:
             self._under_way.discard(session_id)
             self._nobody_alone.set()
@@ -174,6 +173,7 @@ class _Queue:
         busy = len(self._lanes) + (not self._nobody_alone.is_set())
         if len(self._waiting) > len(self._ready) * self._store.batch_size and busy < self._store.lanes:
             lane = self._loop.create_task(self._run_lane())
+            lane.add_done_callback(self._replace)
             self._lanes.add(lane)
             self._ready.add(lane)
 
@@ -182,7 +182,8 @@ class _Queue:
         batch = self._take(lane)
         try:
             while batch:
-                self._deliver(batch, await self._fates_of(lane, batch))
+                self._deliver(batch, await self._fates_of(batch))
+                batch = []
                 self._ready.add(lane)
                 await asyncio.sleep(0)
                 batch = self._take(lane)
@@ -190,9 +191,14 @@ class _Queue:
             self._deliver(batch, [OutcomeUnknown("the event loop is ending")] * len(batch))
             self._lanes.discard(lane)
             self._ready.discard(lane)
-            if lane.cancelling():  # what waits needs another one, unless all is ending
-                self._waiting = deque(item for item in self._waiting if not item.answer.done())
-                self._start_lane()
+
+    def _replace(self, lane: asyncio.Task[Any]) -> None:
+        """See that what waits has a lane where one was cancelled, maybe before it began; unless all is ending."""
+        self._lanes.discard(lane)
+        self._ready.discard(lane)
+        if lane.cancelled():
+            self._waiting = deque(item for item in self._waiting if not item.answer.done())
+            self._start_lane()
 
     def _take(self, lane: asyncio.Task[Any]) -> list[_Waiting]:
         """Take what may leave now, the commands of one session beside each other and in order."""
@@ -213,15 +219,15 @@ class _Queue:
         self._under_way.update(groups)
         return [item for group in groups.values() for item in group]
 
-    async def _fates_of(self, lane: asyncio.Task[Any], batch: list[_Waiting]) -> Sequence[Answer | Exception]:
+    async def _fates_of(self, batch: list[_Waiting]) -> Sequence[Answer | Exception]:
         try:
-            return await self._execute(lane, [item.command for item in batch])
+            return await self._execute([item.command for item in batch])
         except (StoreUnavailable, OutcomeUnknown) as error:
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - the store says that one of them is the cause
             if len(batch) == 1:
                 return [error]
-            return [(await self._fates_of(lane, [item]))[0] for item in batch]
+            return [(await self._fates_of([item]))[0] for item in batch]
 
     def _deliver(self, batch: list[_Waiting], fates: Sequence[Answer | Exception]) -> None:
         for (command, future), fate in zip(batch, fates, strict=True):
@@ -235,19 +241,18 @@ class _Queue:
             else:
                 future.set_result(fate)
 
-    async def _execute(self, task: asyncio.Task[Any], commands: Sequence[Command]) -> Sequence[Answer]:
-        """Have *commands* carried out by *task* in time; by hand, since `asyncio.timeout` takes twice as long."""
-        limit = self._loop.call_later(self._timeout, task.cancel)
+    async def _execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        """Have *commands* carried out in time."""
         try:
-            answers = await self._store.execute(commands)
+            async with asyncio.timeout(self._timeout):
+                answers = await self._store.execute(commands)
+        except TimeoutError as error:
+            raise OutcomeUnknown(f"no answer within {self._timeout} s") from error
         except asyncio.CancelledError as error:
-            is_late = self._loop.time() >= limit.when() and task.uncancel() == 0
-            if task.cancelling():
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
                 raise
-            reason = f"no answer within {self._timeout} s" if is_late else "the store cancelled its own work"
-            raise OutcomeUnknown(reason) from error
-        finally:
-            limit.cancel()
+            raise OutcomeUnknown("the store cancelled its own work") from error
         if len(answers) != len(commands):
             raise OutcomeUnknown(f"the store gave {len(answers)} answers to {len(commands)} commands")
         return answers

@@ -243,6 +243,25 @@ async def test_a_lane_that_was_cancelled_between_batches_leaves_nobody_waiting(l
     assert answer.outcome is Outcome.DONE
 
 
+async def test_a_lane_that_was_cancelled_before_it_began_leaves_nobody_waiting() -> None:
+    store, dispatcher, (first, second, third) = await made(lanes=2)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(first)))]
+    await turns()
+    before = asyncio.all_tasks()
+    asked.append(asyncio.create_task(dispatcher.submit(inc(second))))
+    await asyncio.sleep(0)
+    (lane,) = asyncio.all_tasks() - before - set(asked)
+    lane.cancel()
+    await turns()
+    asked.append(asyncio.create_task(dispatcher.submit(inc(third))))
+    await turns()
+    barrier.lift()
+
+    async with asyncio.timeout(2):
+        assert [answer.outcome for answer in await asyncio.gather(*asked)] == [Outcome.DONE] * 3
+
+
 async def test_a_lane_that_was_cancelled_in_mid_batch_leaves_nobody_waiting() -> None:
     store, dispatcher, (first, second, third) = await made(lanes=2)
     barrier = held(store)
