@@ -15,11 +15,10 @@ import uvloop
 from tests.postgresql.proxy import proxy
 from tests.servers import postgresql
 from tests.servers.postgresql import PostgreSQL
-from tests.servers.tls import Authority, Front, front
+from tests.servers.tls import Authority, Front, front, use
 
-from atomic_session.commands import Outcome
 from atomic_session.errors import OutcomeUnknown, StoreUnavailable
-from atomic_session.operators import Inc, Set
+from atomic_session.operators import Inc
 from atomic_session.stores.postgresql import PostgreSQLStore
 from atomic_session.stores.postgresql.address import address_of
 from atomic_session.testing.holder import Holder, ask, started
@@ -52,23 +51,9 @@ def _url(port: int, mode: str, **options: object) -> str:
     return f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode={mode}{query}"
 
 
-async def _work(store: PostgreSQLStore) -> None:
-    """Do with a store what one does with it."""
-    await store.open()
-    fat = "x" * 200_000
-    holders = [await started(store, {"n": 0, "fat": fat}) for _ in range(20)]
-    assert (await ask(store, holders[0].update(Inc.of("n", 1), known=1))).data == {"n": 1}
-    answers = await store.execute([holder.update(Inc.of("n", 1), known=1) for holder in holders[1:]])
-    assert [answer.opened().data for answer in answers] == [{"n": 1}] * 19
-    larger = [ask(store, holder.update(Set.of("fat", fat[1:]))) for holder in holders]
-    assert {answer.outcome for answer in await asyncio.gather(*larger)} == {Outcome.DONE}
-    loaded = await store.execute([holder.load() for holder in holders])
-    assert [answer.opened().data for answer in loaded] == [{"n": 1, "fat": fat[1:]}] * 20
-
-
 async def _works(url: str) -> None:
     store = PostgreSQLStore.from_url(url, timeout=PATIENCE)
-    await _work(store)
+    await use(store)
     await store.close()
 
 
@@ -101,7 +86,7 @@ async def test_a_pool_of_the_applications_own_knows_the_authority_by_itself(
 ) -> None:
     context = ssl.create_default_context(cafile=str(authority.path))
     async with asyncpg.create_pool(_url(secured.port, "require"), ssl=context, min_size=1, max_size=4) as pool:
-        await _work(PostgreSQLStore(pool, timeout=PATIENCE))
+        await use(PostgreSQLStore(pool, timeout=PATIENCE))
     assert secured.let_in > 0
 
 

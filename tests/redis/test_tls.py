@@ -15,13 +15,13 @@ import uvloop
 from redis.asyncio import Redis, RedisCluster
 from tests.redis.proxy import proxy
 from tests.servers import valkey
-from tests.servers.tls import Authority, Front, front, fronts
+from tests.servers.tls import Authority, Front, front, fronts, use
 from tests.servers.valkey import Cluster, Valkey
 
 from atomic_session.commands import Outcome
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.errors import AtomicSessionError, OutcomeUnknown, StoreUnavailable
-from atomic_session.operators import Inc, Set
+from atomic_session.operators import Inc
 from atomic_session.stores.redis import RedisStore
 from atomic_session.testing.holder import Holder, ask, started
 
@@ -54,27 +54,13 @@ def _url(port: int, authority: Authority, kind: str = "rediss", **options: objec
     return f"{kind}://127.0.0.1:{port}?ssl_ca_certs={quote(str(authority.path))}{query}"
 
 
-async def _work(store: RedisStore) -> None:
-    """Do with a store what one does with it."""
-    await store.open()
-    fat = "x" * 200_000
-    holders = [await started(store, {"n": 0, "fat": fat}) for _ in range(30)]
-    assert (await ask(store, holders[0].update(Inc.of("n", 1), known=1))).data == {"n": 1}
-    answers = await store.execute([holder.update(Inc.of("n", 1), known=1) for holder in holders[1:]])
-    assert [answer.opened().data for answer in answers] == [{"n": 1}] * 29
-    larger = [ask(store, holder.update(Set.of("fat", fat[1:]))) for holder in holders]
-    assert {answer.outcome for answer in await asyncio.gather(*larger)} == {Outcome.DONE}
-    loaded = await store.execute([holder.load() for holder in holders])
-    assert [answer.opened().data for answer in loaded] == [{"n": 1, "fat": fat[1:]}] * 30
-
-
 @pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
 def test_a_store_works_over_tls(
     loop: Callable[[], asyncio.AbstractEventLoop], secured: Front, authority: Authority
 ) -> None:
     async def work() -> None:
         store = RedisStore.from_url(_url(secured.port, authority, prefix="tls:"), timeout=PATIENCE)
-        await _work(store)
+        await use(store)
         await store.close()
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -86,7 +72,7 @@ async def test_a_client_of_the_applications_own_knows_the_authority_by_itself(
     secured: Front, authority: Authority
 ) -> None:
     client = Redis(port=secured.port, ssl=True, ssl_ca_certs=str(authority.path))
-    await _work(RedisStore(client, timeout=PATIENCE))
+    await use(RedisStore(client, timeout=PATIENCE))
     await client.aclose()
 
 
@@ -182,7 +168,7 @@ async def test_a_server_may_ask_who_its_client_is(server: Valkey, authority: Aut
     with front(authority.serving(clients=True), server.port) as made:
         shown = _url(made.port, authority, ssl_certfile=certificate, ssl_keyfile=key)
         store = RedisStore.from_url(shown, timeout=PATIENCE)
-        await _work(store)
+        await use(store)
         await store.close()
         nameless = RedisStore.from_url(_url(made.port, authority), timeout=PATIENCE)
         with pytest.raises(StoreUnavailable):
@@ -225,7 +211,7 @@ async def test_sessions_on_all_masters_are_reached_over_tls(
 ) -> None:
     store = RedisStore.from_url(_url(before[0].port, authority, "rediss+cluster"), timeout=PATIENCE)
     entered = [one.let_in for one in before]
-    await _work(store)
+    await use(store)
     assert all(one.let_in > count for one, count in zip(before[:3], entered[:3], strict=True))
     for node in cluster.nodes[:3]:
         client: Any = Redis(port=node.port)
@@ -238,7 +224,7 @@ async def test_a_cluster_client_of_the_applications_own_works_over_tls(
     cluster: Cluster, before: list[Front], authority: Authority
 ) -> None:
     client: Any = RedisCluster("127.0.0.1", before[1].port, ssl=True, ssl_ca_certs=str(authority.path))
-    await _work(RedisStore(client, timeout=PATIENCE))
+    await use(RedisStore(client, timeout=PATIENCE))
     assert {node.port for node in client.get_nodes()} == {one.port for one in before}
     await client.aclose()
 

@@ -16,7 +16,12 @@ from typing import Any
 
 import trustme
 
-__all__ = ["Authority", "Front", "front", "fronts"]
+from atomic_session.commands import Outcome
+from atomic_session.operators import Inc, Set
+from atomic_session.store import Store
+from atomic_session.testing.holder import ask, started
+
+__all__ = ["Authority", "Front", "front", "fronts", "use"]
 
 _HERE = "127.0.0.1"
 _PATIENCE = 20.0
@@ -152,3 +157,17 @@ def front(context: ssl.SSLContext, target: int, *, postgresql: bool = False) -> 
     made = Front(context, target=target, postgresql=postgresql)
     with fronts(made):
         yield made
+
+
+async def use(store: Store) -> None:
+    """Do with a store what one does with it, in pieces that no packet holds."""
+    await store.open()
+    fat = "x" * 200_000
+    holders = [await started(store, {"n": 0, "fat": fat}) for _ in range(30)]
+    assert (await ask(store, holders[0].update(Inc.of("n", 1), known=1))).data == {"n": 1}
+    answers = await store.execute([holder.update(Inc.of("n", 1), known=1) for holder in holders[1:]])
+    assert [answer.opened().data for answer in answers] == [{"n": 1}] * 29
+    larger = [ask(store, holder.update(Set.of("fat", fat[1:]))) for holder in holders]
+    assert {answer.outcome for answer in await asyncio.gather(*larger)} == {Outcome.DONE}
+    loaded = await store.execute([holder.load() for holder in holders])
+    assert [answer.opened().data for answer in loaded] == [{"n": 1, "fat": fat[1:]}] * 30
