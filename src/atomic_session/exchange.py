@@ -297,4 +297,4 @@ def _merged(arrived: Answer, names: frozenset[str], answer: Answer) -> Answer:
         if name not in touched:
             data.pop(name, None)
     data.update(touched)
-    return Answer(answer.outcome, answer.record, data, True)
+    return Answer(answer.outcome, answer.record, data, whole=True)

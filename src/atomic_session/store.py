@@ -94,6 +94,9 @@ class Store(Protocol):
         """
         Carry out *commands* and return one answer each, in their order.
 
+        It may be cancelled, as when it takes too long or the task that asks is: the store must go on working, and
+        what was under way may have been applied or not.
+
         Where the commands of a batch have fates of their own, one may be answered REFUSED with
         `CorruptRecord`, `StoreUnavailable` or `OutcomeUnknown`: the others are as answered.
 

@@ -44,6 +44,14 @@ async def _count(url: str, holder: Holder) -> object:
     return None if data is None else data["n"]
 
 
+async def _fetch(url: str, query: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
 async def _run(url: str, *statements: str) -> None:
     connection = await asyncpg.connect(url)
     for statement in statements:
@@ -314,6 +322,30 @@ async def test_a_lock_that_is_held_for_long_fails_in_time(server: PostgreSQL) ->
         assert (await ask(store, other.update(Inc.of("n", 1)))).data == {"n": 1}
     await connection.close()
     await store.close()
+
+
+async def test_an_update_that_is_cancelled_while_it_is_alone_harms_nobody(server: PostgreSQL) -> None:
+    store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)
+    dispatcher = Dispatcher(store, PATIENCE)
+    holder, other = await started(store, {"n": 0}), await started(store, {"n": 0})
+    connection = await asyncpg.connect(server.url)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    async with connection.transaction():
+        await connection.execute("SELECT FROM atomic_session.records WHERE id = $1 FOR UPDATE", holder.id)
+        alone = asyncio.create_task(dispatcher.submit(holder.update(Inc.of("n", 1))))
+        async with asyncio.timeout(PATIENCE):
+            while not await _fetch(server.url, waits):
+                assert not alone.done()
+        alone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await alone
+        answers = await asyncio.gather(*[dispatcher.submit(other.update(Inc.of("n", 1))) for _ in range(3)])
+        assert [answer.outcome for answer in answers] == [Outcome.DONE] * 3
+    assert (await dispatcher.submit(holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
+    assert await _count(server.url, holder) in (1, 2)  # nobody knows whether it was applied
+    assert await _count(server.url, other) == 3
+    await connection.close()
+    await dispatcher.close()
 
 
 async def test_a_time_limit_of_the_servers_undoes_the_statement(server: PostgreSQL) -> None:
