@@ -1,7 +1,7 @@
 """
 Between sessions and their store: what waits together leaves together.
 
-There are no timers.  A command that finds nothing under way leaves at once, in the task that asks.
+Nothing waits for a timer.  A command that finds nothing under way leaves at once, in the task that asks.
 The first one that has to wait leaves at the next turn of the event loop, with all that were asked in
 between; what arrives while a batch is under way forms the next one.  A lane stays busy for one turn
 after its results are delivered, so that the tasks they wake can ask for more before it leaves again:
@@ -15,11 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from .commands import Answer, Command, Load
 from .errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
 from .store import Store
+from .timelimits import TimeLimit, Watch
 
 __all__ = ["Dispatcher"]
 
@@ -90,7 +93,7 @@ class Dispatcher:
             raise StoreNotSet
         execute = store.execute
         if store.lanes:
-            queue = self._queue()
+            queue = self._queues.get(asyncio.get_running_loop()) or self._queue()
             if queue.is_busy():
                 return await queue.put(command)
             execute = queue.execute_alone
@@ -107,13 +110,12 @@ class Dispatcher:
         self.load_at_once = _takes_a_wait
 
     def _queue(self) -> _Queue:
+        """Begin a queue for the running loop; those of loops that are closed are forgotten."""
+        for other in list(self._queues):
+            if other.is_closed():
+                self._queues.pop(other, None)  # another thread may have done so
         loop = asyncio.get_running_loop()
-        queue = self._queues.get(loop)
-        if queue is None:
-            for other in list(self._queues):
-                if other.is_closed():
-                    self._queues.pop(other, None)  # another thread may have done so
-            queue = self._queues[loop] = _Queue(loop, self.store, self._timeout)
+        queue = self._queues[loop] = _Queue(loop, self.store, self._timeout)
         return queue
 
 
@@ -121,7 +123,7 @@ def _takes_a_wait(_: Load) -> None:
     """Answer for a store that is not open, or that cannot load at once."""
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct):
     command: Command
     answer: asyncio.Future[Answer]
 
@@ -133,6 +135,7 @@ class _Queue:
         self._loop = loop
         self._store = store
         self._timeout = timeout
+        self._watch = Watch(loop, timeout)
         self._waiting: deque[_Waiting] = deque()
         self._under_way: set[str] = set()
         self._lanes: set[asyncio.Task[Any]] = set()
@@ -170,8 +173,10 @@ class _Queue:
 
     def _start_lane(self) -> None:
         """Start one for what those that are ready have no room for, if there may be another."""
-        busy = len(self._lanes) + (not self._nobody_alone.is_set())
-        if len(self._waiting) > len(self._ready) * self._store.batch_size and busy < self._store.lanes:
+        room = self._store.lanes - len(self._lanes)
+        if room <= 0 or len(self._waiting) <= len(self._ready) * self._store.batch_size:
+            return
+        if room > 1 or self._nobody_alone.is_set():
             lane = self._loop.create_task(self._run_lane())
             lane.add_done_callback(self._replace)
             self._lanes.add(lane)
@@ -230,21 +235,20 @@ class _Queue:
             return [(await self._fates_of([item]))[0] for item in batch]
 
     def _deliver(self, batch: list[_Waiting], fates: Sequence[Answer | Exception]) -> None:
-        for (command, future), fate in zip(batch, fates, strict=True):
-            self._under_way.discard(command.id)
-            if future.done():  # its task was cancelled
+        for item, fate in zip(batch, fates, strict=True):
+            self._under_way.discard(item.command.id)
+            if item.answer.done():  # its task was cancelled
                 continue
-            if isinstance(fate, Exception):
-                future.set_exception(_as_seen_by(command, fate))
-            elif isinstance(fate.error, _FATES):
-                future.set_exception(_as_seen_by(command, fate.error))
-            else:
-                future.set_result(fate)
+            error = fate if isinstance(fate, Exception) else fate.error
+            if isinstance(fate, Answer) and not isinstance(error, _FATES):
+                item.answer.set_result(fate)
+            elif error is not None:
+                item.answer.set_exception(_as_seen_by(item.command, error))
 
     async def _execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
         """Have *commands* carried out in time."""
         try:
-            async with asyncio.timeout(self._timeout):
+            with TimeLimit(self._watch):
                 answers = await self._store.execute(commands)
         except TimeoutError as error:
             raise OutcomeUnknown(f"no answer within {self._timeout} s") from error

@@ -8,7 +8,6 @@ writer and the clock claims it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -17,7 +16,7 @@ import apsw
 from ...clock import Instant
 from ...errors import OutcomeUnknown, StoreUnavailable
 
-__all__ = ["Job", "Watch", "Work"]
+__all__ = ["Job", "Work"]
 
 Work: TypeAlias = Callable[[apsw.Connection], Any]
 
@@ -49,11 +48,13 @@ class Job:
         except IndexError:
             return False
 
+    def is_over(self) -> bool:
+        return self.future.done()
+
     def expire(self) -> None:
         """Tell who waits that it took too long, and whether it can still happen."""
-        if not self.future.done():
-            late = StoreUnavailable("it was busy for too long") if self.claim() else OutcomeUnknown("no answer in time")
-            self.future.set_exception(late)
+        late = StoreUnavailable("it was busy for too long") if self.claim() else OutcomeUnknown("no answer in time")
+        self.future.set_exception(late)
 
     def settle(self) -> None:
         """Hand over the outcome, in the loop of whoever waits."""
@@ -63,36 +64,3 @@ class Job:
             self.future.set_exception(self.outcome)
         else:
             self.future.set_result(self.outcome)
-
-
-class Watch:
-    """The clock of one event loop: jobs that wait for *timeout* seconds expire.  One timer serves them all."""
-
-    __slots__ = ("_jobs", "_loop", "_timeout", "_timer")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
-        self._loop = loop
-        self._timeout = timeout
-        self._jobs: deque[Job] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, job: Job) -> None:
-        jobs = self._jobs
-        while jobs and jobs[0].future.done():
-            jobs.popleft()
-        job.deadline = self._loop.time() + self._timeout
-        jobs.append(job)
-        if self._timer is None:
-            self._timer = self._loop.call_at(job.deadline, self._look)
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        self._timer = None
-        jobs = self._jobs
-        while jobs:
-            job = jobs[0]
-            if not job.future.done() and job.deadline > now:
-                self._timer = self._loop.call_at(job.deadline, self._look)
-                return
-            job.expire()
-            jobs.popleft()

@@ -24,8 +24,9 @@ import apsw
 
 from ...clock import Clock, Instant
 from ...errors import OutcomeUnknown
+from ...timelimits import Watch
 from .database import Durability, Stopped, connect, prepare, unavailable
-from .jobs import Job, Watch, Work
+from .jobs import Job, Work
 from .rows import purge
 from .turns import Turns
 
