@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 __all__ = ["PerLoop"]
@@ -25,7 +26,7 @@ class PerLoop(Generic[T]):
         self._close = close
         self._kept: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
 
-    async def get(self) -> T:
+    def get(self) -> T:
         """Return what the running loop has."""
         loop = asyncio.get_running_loop()
         kept = self._kept.get(loop)
@@ -36,7 +37,7 @@ class PerLoop(Generic[T]):
             made = self._make()
             keeper = _close_with_the_loop(made, self._close)
             kept = self._kept[loop] = (made, keeper)
-            await anext(keeper)
+            _begin(keeper)
         return kept[0]
 
     async def close(self) -> None:
@@ -44,6 +45,12 @@ class PerLoop(Generic[T]):
         kept = self._kept.pop(asyncio.get_running_loop(), None)
         if kept is not None:
             await kept[1].aclose()
+
+
+def _begin(keeper: AsyncGenerator[None, None]) -> None:
+    """Bring it to its first `yield`, so that the loop knows of it: nothing in it waits before."""
+    with suppress(StopIteration):
+        keeper.asend(None).send(None)
 
 
 async def _close_with_the_loop(made: T, close: Callable[[T], Awaitable[object]]) -> AsyncGenerator[None, None]:

@@ -48,13 +48,13 @@ class RedisLinks(Links):
 
 
 class KeptPerLoop(PerLoop[Kept]):
-    """They are had by waiting."""
+    """They are had without waiting, and close by it."""
 
     def __init__(self) -> None:
         super().__init__(Kept, Kept.close)
 
     async def had(self) -> object:
-        return await self.get()
+        return self.get()
 
 
 @pytest.mark.parametrize("kind", [RedisLinks, KeptPerLoop])

@@ -85,7 +85,7 @@ async def test_a_collection_with_a_collation_is_refused(url: str) -> None:
 async def test_majority_and_primary_are_asked_for_whatever_the_client_says(url: str) -> None:
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, w=0, readPreference="secondary")
     store = MongoStore(client.get_default_database())
-    collection = await store._collection()
+    collection = store._collection()
     assert collection.write_concern == WriteConcern("majority")
     assert collection.read_preference == ReadPreference.PRIMARY
     assert collection.read_concern.level == "majority"

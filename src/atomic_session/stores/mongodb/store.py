@@ -80,7 +80,7 @@ class MongoStore:
             return
         try:
             async with asyncio.timeout(self._timeout * _CALL):
-                collection = await self._collection()
+                collection = self._collection()
                 with door(writing=False):
                     await prepare(collection)
         except TimeoutError as error:
@@ -128,14 +128,14 @@ class MongoStore:
     async def _ready(self) -> Collection:
         if not self._prepared:
             await self.open()
-        return await self._collection()
+        return self._collection()
 
-    async def _collection(self) -> Collection:
+    def _collection(self) -> Collection:
         if self._own is not None:
             return self._own
         if self._clients is None:
             raise RuntimeError("a store without a place cannot have been made")
-        return await self._clients.get()
+        return self._clients.get()
 
     def _connect(self, url: str) -> AsyncMongoClient[Document]:
         milliseconds = max(round(self._timeout * _CONNECTION * 1000), 1)

@@ -121,9 +121,9 @@ class PostgreSQLStore:
             await self.open()
         return await self._trips.fetch(self._queries[name], arguments)
 
-    async def _pool(self) -> ConnectionPool:
+    def _pool(self) -> ConnectionPool:
         if self._given is not None:
             return self._given
         if self._own is None:
             raise RuntimeError("a store without a place cannot have been made")
-        return await self._own.get()
+        return self._own.get()

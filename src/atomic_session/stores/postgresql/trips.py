@@ -27,7 +27,7 @@ class Trips:
     Where statements are not *cached*, each goes in a transaction of its own.
     """
 
-    def __init__(self, pool: Callable[[], Awaitable[ConnectionPool]], timeout: float, *, cached: bool) -> None:
+    def __init__(self, pool: Callable[[], ConnectionPool], timeout: float, *, cached: bool) -> None:
         self._pool = pool
         self._timeout = timeout
         self._cached = cached
@@ -42,7 +42,7 @@ class Trips:
             CorruptRecord: it was undone, for what is in a record: one session's, or of one with *session_id*.
         """
         for _ in range(_MOST_TRIES):
-            pool = await self._pool()
+            pool = self._pool()
             is_at_hand = pool.is_at_hand()
             connection = await (pool.acquire() if is_at_hand else self._acquired(pool))
             rest = self._timeout if is_at_hand else self._timeout / 2
@@ -73,7 +73,7 @@ class Trips:
             AtomicSessionError: what *work* raises.
         """
         for _ in range(_MOST_TRIES):
-            pool = await self._pool()
+            pool = self._pool()
             connection = await self._acquired(pool)
             try:
                 return await self._in_transaction(connection, work, self._timeout / 2)
