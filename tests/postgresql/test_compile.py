@@ -13,9 +13,10 @@ from tests.harnesses.postgresql import PostgreSQLHarness
 
 from atomic_session.limits import DEFAULT_LIMITS
 from atomic_session.operators import Inc, Mul, Push, Set, Unset, When
-from atomic_session.stores.postgresql.compile import request_of, text_of
+from atomic_session.stores.postgresql.compile import digests, numbers, request_of, text_of, texts
+from atomic_session.stores.postgresql.plain import batch_of
 from atomic_session.testing.holder import Holder, ask, clean, started
-from atomic_session.testing.strategies import data
+from atomic_session.testing.strategies import data, updates
 from atomic_session.values import Value, decode, same
 
 FLOATS: tuple[tuple[float, str], ...] = (
@@ -58,6 +59,23 @@ def test_a_float_that_an_integer_may_equal_is_written_exactly(number: float) -> 
 @given(data())
 def test_all_data_comes_back(values: dict[str, Value]) -> None:
     assert same(decode(text_of(values).encode()), values)
+
+
+@given(st.data())
+def test_what_an_update_asks_for_is_one_line(drawn: st.DataObject) -> None:
+    update = drawn.draw(updates(drawn.draw(data())))
+    command = Holder().update(*update.guards, *update.operators)
+    batch = batch_of((command,), DEFAULT_LIMITS)
+
+    told = () if batch is None else batch.arguments
+    asked = (request_of(command, DEFAULT_LIMITS, alone=True).detail, *told)
+    assert not [text for text in asked if isinstance(text, str) and "\n" in text]
+
+
+def test_a_list_is_a_text_of_lines_of_which_an_empty_one_is_missing() -> None:
+    assert texts(["a", None, "b"]) == "a\n\nb"
+    assert numbers([1, None, -2]) == "1\n\n-2"
+    assert digests([b"\x00\xff", None]) == "\\x00ff\n"
 
 
 def test_an_update_is_one_text() -> None:

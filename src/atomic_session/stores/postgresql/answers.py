@@ -131,13 +131,13 @@ def _record_of(session_id: str, columns: Sequence[Any]) -> Record:
     return _from_columns(session_id, *columns[:_OWNER], name, *columns[_OWNER + 1 :])
 
 
-def _touched(update: operators.Update, total: str | None) -> dict[str, Value]:
+def _touched(update: operators.Update, total: str) -> dict[str, Value]:
     """Return the fields that a plain *update* touches, as it has left them."""
     touched: dict[str, Value] = {}
     for operator in update.operators:
         if type(operator) is operators.Set and (value := operator.change(MISSING)) is not MISSING:  # a copy
             touched[operator.path[0]] = value
-        elif type(operator) is operators.Inc and total is not None:
+        elif type(operator) is operators.Inc:
             touched[operator.path[0]] = int(total)
     return touched
 

@@ -7,15 +7,15 @@ integer to one of them at most.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from ... import operators
 from ...commands import Command, Update
 from ...limits import Limits
 from ...operators import Inc, Set, Unset
 from ...values import Value, encode, encode_name
-from .compile import NAME_SEPARATOR, Arguments, largest, without_exponents
+from .compile import NAME_SEPARATOR, Arguments, digests, largest, numbers, texts, without_exponents
 
 __all__ = ["Batch", "batch_of"]
 
@@ -37,6 +37,23 @@ class Batch(NamedTuple):
     query: str
     arguments: Arguments
 
+
+_LISTS: tuple[Callable[[Any], str], ...] = (
+    texts,
+    digests,
+    numbers,
+    numbers,
+    texts,
+    texts,
+    numbers,
+    texts,
+    texts,
+    texts,
+    numbers,
+)
+"""How the parameters of an update's own go for many."""
+
+_PLAIN = (Set, Inc, Unset)
 
 _SUM = 20
 """The most digits of a sum, its sign among them."""
@@ -72,11 +89,12 @@ def batch_of(commands: Sequence[Command], limits: Limits) -> Batch | None:
         rows.append((last_id, update.digest, update.now, update.known_rev, *told))
     if len(rows) == 1:
         return Batch(updates, "update_one", (*rows[0], *shared))
-    return Batch(updates, "update_many", (*(_column(row) for row in zip(*rows, strict=True)), *shared))
-
-
-def _column(values: tuple[object, ...]) -> tuple[object, ...] | None:
-    return None if values.count(None) == len(values) else values
+    columns = zip(_LISTS, zip(*rows, strict=True), strict=True)
+    return Batch(
+        updates,
+        "update_many",
+        (*(None if set(column) == {None} else listed(column) for listed, column in columns), *shared),
+    )
 
 
 def _id_of(update: Update) -> str:
@@ -93,26 +111,23 @@ def _told(update: operators.Update, limits: Limits) -> Told | None:
     counter: str | None = None
     by: int | None = None
     for operator in update.operators:
+        if not isinstance(operator, _PLAIN) or len(operator.path) != 1:
+            return None
+        name = encode_name(operator.path[0])
         if type(operator) is Set:
             text = _text_of(operator.value, limits)
             if text is None:
                 return None
-            name = encode_name(operator.path[0])
             fields.append(f'"{name}":{text}')
             replaced.append(name)
-        elif type(operator) is Inc and type(operator.by) is int and counter is None:
-            counter, by = encode_name(operator.path[0]), operator.by
         elif type(operator) is Unset:
-            name = encode_name(operator.path[0])
             removed.append(name)
             replaced.append(name)
+        elif type(operator.by) is int and counter is None and abs(operator.by) <= _LARGEST_STEP:
+            counter, by = name, operator.by
         else:
             return None
-        if len(operator.path) != 1:
-            return None
-    if counter is not None and by is not None:
-        if abs(by) > _LARGEST_STEP:
-            return None
+    if counter is not None:
         fields.append(f'"{counter}":')
     opening = "{" + ",".join(fields)
     one, several = (replaced[0], None) if len(replaced) == 1 else (None, NAME_SEPARATOR.join(replaced) or None)
@@ -122,7 +137,9 @@ def _told(update: operators.Update, limits: Limits) -> Told | None:
 def _text_of(value: Value, limits: Limits) -> str | None:
     """Return *value* as JSON for the server; None where it is larger than a field may be."""
     raw = encode(value)
-    return None if len(raw) > limits.field else without_exponents(raw).decode()
+    if len(raw) > limits.field:
+        return None
+    return (raw if type(value) is str else without_exponents(raw)).decode()
 
 
 def _growth(opening: str) -> int:

@@ -1,6 +1,10 @@
 -- name: run
--- Parameters and result: see migrations/0003_commands.sql.
-SELECT * FROM "atomic_session".run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+-- Parameters and result: see migrations/0003_commands.sql; each list as one text.
+SELECT *
+  FROM "atomic_session".run(
+       "atomic_session".list($1), "atomic_session".list($2), "atomic_session".list($3)::bytea[],
+       "atomic_session".list($4)::bigint[], "atomic_session".list($5)::bigint[], "atomic_session".list($6)::bigint[],
+       "atomic_session".list($7), "atomic_session".list($8)::integer[], $9, $10, $11, $12, $13);
 
 -- name: update_one
 -- Parameters and result: those of a plain update, see migrations/0005_plain_updates.sql.
@@ -15,14 +19,19 @@ UPDATE "atomic_session".records AS r
  WHERE r.id = $1::text AND r.digest = $2::bytea AND NOT r.destroyed AND $3 < r.idle_deadline
    AND ($3 < r.renew_at OR r.max_age IS NULL) AND r.size + $11 <= $14::bigint
    AND "atomic_session".fits(r.data, $6, $9::text, $10::text, r.rev IS DISTINCT FROM $4::bigint)
-RETURNING CASE WHEN r.rev - 1 = $4 THEN (r.data -> $6)::text ELSE r.data::text END,
+RETURNING concat(CASE WHEN r.rev - 1 = $4 THEN r.data -> $6 ELSE r.data END),
           CASE WHEN r.renew_at = $3 + $13 THEN "atomic_session".was_due(r.id, $3) ELSE false END,
           r.rev, r.created, r.last_used, r.renew_at, r.idle_deadline, r.absolute_deadline, r.max_age, r.owner,
           r.authenticated_at, r.previous_digest, r.previous_until, r.grace_until, 1;
 
 -- name: update_many
--- Parameters and result: see migrations/0005_plain_updates.sql.
-SELECT * FROM "atomic_session".update_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
+-- Parameters and result: see migrations/0005_plain_updates.sql; each list as one text.
+SELECT *
+  FROM "atomic_session".update_many(
+       "atomic_session".list($1), "atomic_session".list($2)::bytea[], "atomic_session".list($3)::bigint[],
+       "atomic_session".list($4)::bigint[], "atomic_session".list($5), "atomic_session".list($6),
+       "atomic_session".list($7)::bigint[], "atomic_session".list($8), "atomic_session".list($9),
+       "atomic_session".list($10), "atomic_session".list($11)::bigint[], $12, $13, $14);
 
 -- name: take_turn
 -- Parameters: owner, id, now.  Result: see migrations/0004_owners.sql.

@@ -1,3 +1,8 @@
+-- A list that came as one text: an element a line, an empty one is NULL.
+CREATE FUNCTION "atomic_session".list(lines text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_to_array(lines, chr(10), '')
+$$;
+
 -- Says whether there is a tag in a text of data that we never write.
 CREATE FUNCTION "atomic_session".is_strange(text_of_data text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
