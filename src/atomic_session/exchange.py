@@ -172,16 +172,17 @@ class Exchange:
         self._arrived = None
         self.tracker.open(view, answer.data or {}, answer.raw)
 
-    def _take_over(self, view: dict[str, Any], answer: Answer, names: frozenset[str] | None) -> None:
-        """Bring *view* up to date with the fields *names* (None: all) of an answer that has data."""
+    def _take_over(self, view: dict[str, Any], answer: Answer, update: Update | None) -> None:
+        """Bring *view* up to date with an answer that has data: all of it, or that of the fields of *update*."""
         if answer.data is None and answer.raw is None:
             return
         self._rev = None if answer.record is None else answer.record.rev
+        names = None if answer.whole or update is None else update.fields
         arrived = self._arrived
         if self.tracker.loaded:
             answer = self.link.opened(answer)
-            self.tracker.absorb(view, None if answer.whole else names, answer.data or {}, answer.raw)
-        elif answer.whole or arrived is None or names is None:
+            self.tracker.absorb(view, names, answer.data or {}, answer.raw)
+        elif arrived is None or names is None:
             self._arrived = answer
         else:
             self._arrived = _merged(self.link.opened(arrived), names, answer)
@@ -207,7 +208,7 @@ class Exchange:
         self._end_if_gone(view)
         if parcel is not None and answer.outcome is Outcome.DONE:
             self.tracker.mark_sent(parcel)
-        self._take_over(view, answer, update.fields)
+        self._take_over(view, answer, update)
         return answer
 
     async def _send_delta(self, view: dict[str, Any]) -> bool:
@@ -293,8 +294,7 @@ class Exchange:
 def _merged(arrived: Answer, names: frozenset[str], answer: Answer) -> Answer:
     """Return an answer with all that has *arrived*, in which the fields *names* are as *answer* has them now."""
     data, touched = arrived.data or {}, answer.data or {}
-    for name in names:
-        if name not in touched:
-            data.pop(name, None)
     data.update(touched)
+    for name in names.difference(touched):
+        data.pop(name, None)
     return Answer(answer.outcome, answer.record, data, whole=True)

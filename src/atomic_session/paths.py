@@ -47,7 +47,7 @@ def list_index(segment: str) -> int | None:
 
 def overlaps(a: Path, b: Path) -> bool:
     """Say whether *a* and *b* are the same, or one lies inside the other."""
-    return a[: len(b)] == b[: len(a)]
+    return a == b if len(a) == len(b) else a[: len(b)] == b[: len(a)]
 
 
 def show_path(path: Path) -> str:

@@ -25,7 +25,7 @@ from .operators import Update
 from .protection import Protection
 from .settings import Settings
 from .snapshot import FIXED
-from .updates import Maker, Operators, PathLike, PendingUpdate, Result
+from .updates import Operators, PendingUpdate, Result
 
 __all__ = ["Session", "SessionContext", "new_session"]
 
@@ -253,13 +253,8 @@ class Session(dict[str, Any], Operators[bool], Facts, Protection):
 
     # How it is done.
 
-    def _chained(self, make: Maker, *arguments: Any) -> PendingUpdate[bool]:
-        pending: PendingUpdate[bool] = PendingUpdate(self._send, self._context.settings.limits)
-        return pending._chained(make, *arguments)
-
-    def _taking(self, path: PathLike, default: Any) -> PendingUpdate[Any]:
-        pending: PendingUpdate[Any] = PendingUpdate(self._send, self._context.settings.limits)
-        return pending._taking(path, default)
+    def _pending(self) -> PendingUpdate[Any]:
+        return PendingUpdate(self._send, self._context.settings.limits)
 
     def _send(self, update: Update) -> Coroutine[Any, Any, Answer]:
         return self._do(self._look().update(self, update))

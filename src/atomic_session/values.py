@@ -91,15 +91,12 @@ def check_value(value: object, path: Path, limits: Limits = DEFAULT_LIMITS) -> V
         LimitExceeded: a name in it is too long, or it is too deep (as what contains itself is).
     """
     try:
-        return _checked(value, path, limits)
+        return _CHECKS.get(type(value), _check_other)(value, path, limits)
     except RecursionError:  # the limit is beyond what the interpreter can do
         raise LimitExceeded("depth", limits.depth, limits.depth + 1) from None
 
 
-def _checked(value: object, path: Path, limits: Limits) -> Value:
-    check = _CHECKS.get(type(value))
-    if check is not None:
-        return check(value, path, limits)
+def _check_other(value: object, path: Path, limits: Limits) -> Value:
     for base in _BASES:
         if isinstance(value, base):
             return _CHECKS[base](value, path, limits)
@@ -154,7 +151,9 @@ def _check_datetime(value: datetime, path: Path, _limits: Limits) -> datetime:
 
 def _check_list(value: Iterable[object], path: Path, limits: Limits) -> Value:
     _check_depth(path, limits)
-    return [_checked(item, (*path, str(index)), limits) for index, item in enumerate(value)]
+    return [
+        _CHECKS.get(type(item), _check_other)(item, (*path, str(index)), limits) for index, item in enumerate(value)
+    ]
 
 
 def _check_dict(value: dict[object, object], path: Path, limits: Limits) -> Value:
@@ -162,7 +161,7 @@ def _check_dict(value: dict[object, object], path: Path, limits: Limits) -> Valu
     result: dict[str, Value] = {}
     for key, item in value.items():
         name = _check_name(key, path, limits)
-        result[name] = _checked(item, (*path, name), limits)
+        result[name] = _CHECKS.get(type(item), _check_other)(item, (*path, name), limits)
     return result
 
 

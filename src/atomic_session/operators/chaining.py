@@ -41,22 +41,21 @@ def chain(update: Update, item: Operator | When, limits: Limits = DEFAULT_LIMITS
 
 
 def _joined(operators: tuple[Operator, ...], item: Operator, limits: Limits) -> tuple[Operator, ...]:
-    for place, first in enumerate(operators):
-        if not _conflict(first, item):
+    places = paths_of(item)
+    for number, first in enumerate(operators):
+        if not _meet(paths_of(first), places) and not type(first) is type(item) is Take:
             continue
         folded = _folded(first, item, limits)
         if folded is None:
             raise ConflictingUpdate(_show(first), _show(item))
         # what lies inside one operator's place touches none of the others
-        return (*operators[:place], folded, *operators[place + 1 :])
+        return (*operators[:number], folded, *operators[number + 1 :])
     return (*operators, item)
 
 
-def _conflict(first: Operator, second: Operator) -> bool:
-    if type(first) is Take and type(second) is Take:
-        return True
-    for place in paths_of(first):
-        for other in paths_of(second):
+def _meet(places: tuple[Path, ...], others: tuple[Path, ...]) -> bool:
+    for place in places:
+        for other in others:
             if overlaps(place, other):
                 return True
     return False
