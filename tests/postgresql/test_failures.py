@@ -370,6 +370,18 @@ async def test_tables_that_are_gone_are_told(server: PostgreSQL) -> None:
     await store.close()
 
 
+async def test_a_table_that_is_altered_under_a_running_store_stays_in_use(server: PostgreSQL) -> None:
+    store = PostgreSQLStore.from_url(server.url)
+    holder = await started(store, {"n": 0})
+    assert (await ask(store, holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE  # by a statement that is kept
+    await _run(server.url, 'ALTER TABLE "atomic_session".records ALTER COLUMN grace_until TYPE numeric')
+
+    for _ in range(2):
+        assert (await ask(store, holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
+    assert await _count(server.url, holder) == 3
+    await store.close()
+
+
 async def test_a_number_that_overflows_fails_its_own_command_only(server: PostgreSQL) -> None:
     """What somebody else has written into a record fails a whole statement; the batch is then run one by one."""
     store = PostgreSQLStore.from_url(server.url, timeout=PATIENCE)

@@ -129,6 +129,33 @@ class OwnPool:
         self.leave()
 
 
+class _OwnConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+    """
+    A connection that keeps our few statements at hand.
+
+    For the driver to find one again, and to see whether it is to be logged, takes as long as to send it.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._statements: dict[str, Any] = {}
+
+    async def fetch(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, query: str, *args: Any, timeout: float | None = None
+    ) -> Any:
+        """Fetch as the driver does, which prepares a statement again when the tables were changed."""
+        statement = self._statements.get(query)
+        if statement is None:
+            statement = self._statements[query] = await self.prepare(query, timeout=timeout)
+        try:
+            return await statement.fetch(*args, timeout=timeout)
+        except asyncpg.InvalidCachedStatementError:
+            self._statements.clear()
+            if self.is_in_transaction():
+                raise
+        return await super().fetch(query, *args, timeout=timeout)
+
+
 class _Hosts:
     """
     The servers of one address, of which one takes writes: which one may change.
@@ -165,6 +192,7 @@ class _Hosts:
 async def _connection(dsn: str, address: Address) -> Connection:
     """Connect to a server that is what it must be."""
     options: dict[str, Any] = {
+        "connection_class": _OwnConnection if address.cached else asyncpg.Connection,
         "statement_cache_size": _STATEMENTS if address.cached else 0,
         "target_session_attrs": address.target,
     }
