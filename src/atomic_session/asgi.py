@@ -6,12 +6,25 @@ The names are those of the ASGI specification, version 3.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from .events import emit
 
-__all__ = ["TEXTS", "App", "Headers", "Message", "Receive", "Scope", "Send", "refuse", "with_headers"]
+__all__ = [
+    "TEXTS",
+    "App",
+    "Headers",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "check_predicate",
+    "path_inside",
+    "refuse",
+    "with_headers",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -30,6 +43,30 @@ TEXTS = {
 _UNAVAILABLE = 503
 _GOING_AWAY = {401: 1008, 403: 1008, 503: 1013}
 """HTTP statuses as close codes of a websocket: policy violation, try again later."""
+
+
+def check_predicate(setting: str, predicate: Callable[[Scope], bool]) -> Callable[[Scope], bool]:
+    """
+    Return *predicate*, which answers at once.
+
+    Raises:
+        TypeError: it has to be awaited; the coroutine would be taken for True.
+    """
+    if inspect.iscoroutinefunction(predicate):
+        raise TypeError(f"{setting} must be a plain function of the scope, not an async one")
+    return predicate
+
+
+def path_inside(scope: Scope) -> str:
+    """
+    Return the path as the application's own routes see it.
+
+    Where it is mounted, or its server is told of a `root_path`, the scope's path begins with that.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    inside = path.removeprefix(root)
+    return inside if inside[:1] in ("", "/") else path
 
 
 def with_headers(message: Message, cookie: bytes | None, shared: bool) -> Message:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from .asgi import App, Message, Receive, Scope, Send, refuse
+from .asgi import App, Message, Receive, Scope, Send, check_predicate, path_inside, refuse
 from .csrf import (
     CHECK,
     MODES,
@@ -83,7 +83,7 @@ class CSRFMiddleware:
             unsafe request with our cookie (NIST SP 800-63B-4, section 5.1).
         trusted_origins: foreign origins that may send requests, such as "https://pay.example".
         own_origins: the application's own, where its `Host` header cannot be relied on.
-        exempt: scope paths that are not protected, or a predicate on the scope.
+        exempt: paths that are not protected, as the application's own routes have them; or a predicate on the scope.
         protect_safe: where GET, HEAD and OPTIONS are protected as well, likewise.
         require_token: where a request without any evidence needs a token even without our cookie, likewise.
         purpose: what the tokens were made for, or a function of the scope that says it.
@@ -333,8 +333,8 @@ def _texts(setting: str, given: Iterable[str]) -> tuple[str, ...]:
 def _predicate(setting: str, routes: Routes) -> Callable[[Scope], bool] | None:
     """Return a function of the scope; None where it would never be true."""
     if callable(routes):
-        return routes
+        return check_predicate(setting, routes)
     paths = frozenset(_texts(setting, routes))
     if not all(path.startswith("/") for path in paths):
         raise ValueError(f"{setting}: a path begins with a slash")
-    return (lambda scope: scope["path"] in paths) if paths else None
+    return (lambda scope: path_inside(scope) in paths) if paths else None

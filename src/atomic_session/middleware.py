@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 
-from .asgi import TEXTS, App, Message, Receive, Scope, Send, refuse, with_headers
+from .asgi import TEXTS, App, Message, Receive, Scope, Send, check_predicate, refuse, with_headers
 from .cookies import CookieCodec, CookieSettings
 from .durations import Duration
 from .errors import AtomicSessionError, SessionGone, StoreNotSet
@@ -82,8 +82,10 @@ class SessionMiddleware:
             raise TypeError(f"manager must be a SessionManager, not {type(manager).__name__}")
         elif (store, max_age, max_lifetime, touch_after) != (_STORE, _MAX_AGE, None, None):
             raise ValueError("store, max_age, max_lifetime and touch_after are the manager's: give them to it")
-        if not isinstance(autoload, bool) and not callable(autoload):
-            raise TypeError(f"autoload must be True, False or a predicate on the scope, not {autoload!r}")
+        if not isinstance(autoload, bool):
+            if not callable(autoload):
+                raise TypeError(f"autoload must be True, False or a predicate on the scope, not {autoload!r}")
+            check_predicate("autoload", autoload)
         settings = CookieSettings(session_cookie, path, same_site, https_only, domain, partitioned)
         self.app = app
         self.manager = manager
@@ -98,14 +100,15 @@ class SessionMiddleware:
             return
         secure = self._codec.is_secure(scope.get("scheme", "http"))
         if "session" in scope and self._is_inside_itself(scope, secure=secure):
+            await self._autoloaded(scope)
             await self.app(scope, receive, send)
             return
         session = scope["session"] = new_session(self._context, scope["headers"], secure)
         response = _Response(scope, send, session)
         mark = None if self._on_event is None else tell(self._on_event)
         try:
-            if self._autoload and (self._autoload is True or self._autoload(scope)):
-                await session.load()
+            if self._autoload:
+                await self._autoloaded(scope)
             await self.app(scope, receive, response.send)
         except (Exception, asyncio.CancelledError) as error:
             if not await response.end_by(error):
@@ -116,6 +119,11 @@ class SessionMiddleware:
         finally:
             if mark is not None:
                 tell_no_more(mark)
+
+    async def _autoloaded(self, scope: Scope) -> None:
+        """Load the session where that is to be done before the application runs."""
+        if self._autoload is True or (self._autoload is not False and self._autoload(scope)):
+            await scope["session"].load()
 
     async def _lead(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application live, or do what else it is called for."""

@@ -252,6 +252,24 @@ async def test_autoload_may_depend_on_the_scope(*, wanted: bool) -> None:
     assert server.store.kinds == (["Load"] if wanted else [])
 
 
+async def test_a_mounted_application_may_ask_for_autoload_by_itself() -> None:
+    async def handle(session: Session) -> dict[str, Any]:
+        return dict(session)
+
+    server = Server(SessionMiddleware(answering(handle), autoload=True))
+    cookie = (await Server(answering(write), manager=server.manager).get()).cookie
+
+    assert (await server.get(cookie)).body == b"{'n': 1}"
+
+
+def test_autoload_is_no_function_that_would_have_to_be_awaited() -> None:
+    async def wanted(_: Scope) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match="autoload"):
+        SessionMiddleware(answering(), autoload=wanted)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def test_autoload_takes_no_trip_without_a_cookie_of_ours() -> None:
     server = Server(answering(), autoload=True)
     for cookie in (None, b"a=b", b"sid=nonsense"):

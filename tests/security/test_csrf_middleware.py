@@ -300,6 +300,30 @@ async def test_exempt_paths_are_exact() -> None:
     assert [path for path, status in found.items() if status == 200] == ["/hook"]
 
 
+@pytest.mark.parametrize(
+    ("path", "root"), [("/hook", ""), ("/api/hook", "/api"), ("/hook", "/api"), ("/a/b/hook", "/a/b")]
+)
+async def test_paths_are_those_of_the_applications_own_routes(path: str, root: str) -> None:
+    """A server that is told of a `root_path`, and a mount, put it before the path."""
+    shop, cookie, _ = await _visitor(exempt=["/hook"], protect_safe=["/out"], require_token=["/in"])
+    out, into = (path.replace("hook", name) for name in ("out", "in"))
+
+    assert (await shop.visit(cookie, "POST", CROSS, path=path, root_path=root)).status == 200
+    assert (await shop.visit(cookie, "GET", CROSS, path=out, root_path=root)).status == 403
+    assert (await shop.visit(None, "POST", path=into, root_path=root)).status == 403
+    assert (await shop.visit(cookie, "POST", CROSS, path="/apihook", root_path="/api")).status == 403
+
+
+@pytest.mark.parametrize("setting", ["exempt", "protect_safe", "require_token"])
+def test_a_predicate_is_no_function_that_would_have_to_be_awaited(setting: str) -> None:
+    async def always(_: Scope) -> bool:
+        return False
+
+    settings: dict[str, Any] = {setting: always}
+    with pytest.raises(TypeError, match=setting):
+        Shop(one_token, **settings)
+
+
 async def test_a_predicate_may_say_what_is_exempt_guarded_and_required() -> None:
     shop, cookie, made = await _visitor(
         exempt=lambda scope: scope["path"].startswith("/hooks/"),

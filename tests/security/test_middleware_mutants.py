@@ -22,9 +22,8 @@ HARMLESS = {
     "not say so",
     "_check: 'token_missing' -> 'token_missingx' (2)": "likewise",
     "_judge: 'token' -> 'tokenx'": "why a request comes in is told to nobody",
-    "_predicate: (lambda scope: scope['path'] in paths) if paths else None -> lambda scope: scope['path'] in paths": (
-        "no path is in an empty set; None only saves the call"
-    ),
+    "_predicate: (lambda scope: path_inside(scope) in paths) if paths else None -> lambda scope: path_inside(scope) in "
+    "paths": "no path is in an empty set; None only saves the call",
 }
 """Mutants that do the same as the middleware, and why."""
 
