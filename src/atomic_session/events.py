@@ -82,7 +82,7 @@ def emit(event: str, session_id: str | None = None, **facts: object) -> None:
     """
     Log one event under the logger "atomic_session".
 
-    The message holds the event and the session's id.  The log record carries both as attributes
+    The message holds the event, the session's id and the facts.  The log record carries both as attributes
     `event` and `session_id`, and the rest as a dict `facts`.  Nothing is built when the logger
     does not listen.  The manager's `on_event` is told as well; what it raises is logged, and goes
     no further.
@@ -101,10 +101,9 @@ def emit(event: str, session_id: str | None = None, **facts: object) -> None:
     if not _logger.isEnabledFor(level):
         return
     extra = {"event": event, "session_id": session_id, "facts": facts}
-    if session_id is None:
-        _logger.log(level, "%s", event, extra=extra, stacklevel=2)
-    else:
-        _logger.log(level, "%s session=%s", event, session_id, extra=extra, stacklevel=2)
+    session = "" if session_id is None else f" session={session_id}"
+    told = "".join([f" {name}={value!r}" for name, value in facts.items()])
+    _logger.log(level, "%s%s%s", event, session, told, extra=extra, stacklevel=2)
 
 
 def _call(listener: Listener, event: str, session_id: str | None, facts: Mapping[str, object]) -> None:

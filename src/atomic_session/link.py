@@ -162,8 +162,8 @@ class Link:
         """Return *answer* with its data, which may be text so far."""
         try:
             return answer.opened()
-        except CorruptRecord:
-            emit("corrupt_record", self.id)
+        except CorruptRecord as error:
+            emit("corrupt_record", self.id, reason=error.reason)
             raise
 
     async def load(self) -> Answer:
@@ -244,7 +244,7 @@ class Link:
     def _lifetimes(self, now: Instant) -> Lifetimes:
         """Return the settings' own; but what is renewed when no cookie can be sent stays due for the next response."""
         lifetimes = self._settings.lifetimes
-        if self.started and self.record is not None and now >= self.record.renew_at:
+        if self.started and (self.record is None or now >= self.record.renew_at):
             return msgspec.structs.replace(lifetimes, touch_after=0)
         return lifetimes
 
@@ -276,7 +276,7 @@ class Link:
 
     def _note_failure(self, command: Command, error: CorruptRecord | OutcomeUnknown | StoreUnavailable) -> None:
         self.stale = self.token is not None and (self.stale or isinstance(error, OutcomeUnknown))
-        emit(_EVENTS[type(error)], command.id)
+        emit(_EVENTS[type(error)], command.id, reason=error.reason)
 
     def _note(self, answer: Answer) -> None:
         if answer.record is not None:

@@ -126,7 +126,7 @@ async def test_changes_that_are_lost_with_a_session_are_told_once(site: Site, ev
 )
 @pytest.mark.parametrize("verb", ["load", "update", "destroy", "create"])
 async def test_a_store_that_fails_is_told_once(
-    site: Site, events: Events, error: AtomicSessionError, event: str, verb: str
+    site: Site, events: Events, caplog: pytest.LogCaptureFixture, error: AtomicSessionError, event: str, verb: str
 ) -> None:
     session = site.request(None if verb == "create" else await site.visitor(a=1))
     site.store.before = failing(error)
@@ -135,6 +135,7 @@ async def test_a_store_that_fails_is_told_once(
         await (session.set("a", 1) if verb in ("update", "create") else getattr(session, verb)())
 
     expected = "store_unavailable" if verb == "load" and event == "outcome_unknown" else event
+    assert "reason='x'" in caplog.text
     assert events() == [expected]
 
 

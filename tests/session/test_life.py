@@ -614,6 +614,21 @@ async def test_what_is_renewed_after_the_start_leaves_the_cookie_to_the_next_res
         assert _sent(await any_site.request(cookie)()) is None
 
 
+@pytest.mark.parametrize("use", _USES)
+async def test_what_is_used_first_after_the_start_leaves_the_cookie_to_the_next_response(
+    any_site: Site, use: str
+) -> None:
+    """A background task may be the first to use a session, which knows nothing of its record then."""
+    cookie = await any_site.visitor(n=0)
+    for _ in range(14):
+        any_site.clock.advance(2 * DAY)
+        background = any_site.request(cookie)
+        background.cookie_header()
+        await _USES[use](background)
+        assert _sent(await any_site.request(cookie)()) == "set"
+        assert _sent(await any_site.request(cookie)()) is None
+
+
 async def test_a_rotation_that_waits_while_the_response_starts_is_refused(site: Site) -> None:
     cookie = await site.visitor(a=1)
     session = site.request(cookie)

@@ -43,12 +43,12 @@ def test_an_event_of_no_session_says_so(caplog: pytest.LogCaptureFixture) -> Non
     assert vars(record)["session_id"] is None
 
 
-def test_facts_travel_beside_the_message_under_any_name(caplog: pytest.LogCaptureFixture) -> None:
+def test_facts_are_in_the_message_and_beside_it_under_any_name(caplog: pytest.LogCaptureFixture) -> None:
     emit("delta_dropped", None, name="x", message="y", args=(1,), operators=3)
     record = _only(caplog)
 
     assert vars(record)["facts"] == {"name": "x", "message": "y", "args": (1,), "operators": 3}
-    assert record.getMessage() == "delta_dropped"
+    assert record.getMessage() == "delta_dropped name='x' message='y' args=(1,) operators=3"
 
 
 def test_a_record_points_to_whoever_emitted_it(caplog: pytest.LogCaptureFixture) -> None:
