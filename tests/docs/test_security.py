@@ -39,7 +39,7 @@ def test_another_site_is_refused_and_the_dependency_wants_its_token() -> None:
         assert client.post("/", headers={"Sec-Fetch-Site": "same-origin"}).text == "in"
         assert client.post("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     with TestClient(api) as client:
-        header = {"X-CSRF-Token": client.get("/page").json()}
+        header = {"X-Transfer-Token": client.get("/page").json()}
 
         assert client.post("/transfer?amount=5", headers=header).json() == 5
         assert client.post("/transfer?amount=5").status_code == 403
