@@ -175,7 +175,7 @@ async def test_a_cookie_that_was_earned_goes_with_the_error(caplog: pytest.LogCa
     assert reply.cookie not in (None, cookie)
     assert await _data(server, reply.cookie) == b"{'n': 1}"
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
-        f"store_unavailable session={cookie[4:26].decode()}"
+        f"store_unavailable session={cookie[4:26].decode()} reason={DOWN.reason!r}"
     ]
 
 
