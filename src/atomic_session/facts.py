@@ -6,13 +6,19 @@ from abc import abstractmethod
 from datetime import UTC, datetime
 
 from .clock import Instant
+from .errors import SessionNotLoaded
 from .exchange import Exchange
+from .record import Record
 
 __all__ = ["Facts"]
 
 
 class Facts:
-    """What is known of a session: before the first trip, what its cookie says."""
+    """
+    What is known of a session.
+
+    Before the first trip that is what its cookie says: the public id.  The rest raises `SessionNotLoaded` then.
+    """
 
     __slots__ = ()
 
@@ -38,27 +44,39 @@ class Facts:
 
     @property
     def created(self) -> datetime | None:
-        """When it was created; None before the first trip."""
-        record = self._look().link.record
+        """When it was created; None while there is no session, or where it is gone."""
+        record = self._record()
         return None if record is None else _datetime(record.created)
 
     @property
     def expires(self) -> datetime | None:
-        """When it ends if nobody uses it; None before the first trip."""
-        record = self._look().link.record
+        """When it ends if nobody uses it; None while there is no session, or where it is gone."""
+        record = self._record()
         return None if record is None else _datetime(record.idle_deadline)
 
     @property
     def owner(self) -> str | None:
-        """The user who is logged in; None for nobody, and before the first trip."""
-        record = self._look().link.record
+        """The user who is logged in, None for nobody."""
+        record = self._record()
         return None if record is None else record.owner
 
     @property
     def authenticated_at(self) -> datetime | None:
-        """When the owner last logged in; None for never, and before the first trip."""
-        record = self._look().link.record
+        """When the owner last logged in, None for never."""
+        record = self._record()
         return None if record is None or record.authenticated_at is None else _datetime(record.authenticated_at)
+
+    def _record(self) -> Record | None:
+        """
+        Return the record as it was seen last, None where there is none.
+
+        Raises:
+            SessionNotLoaded: the store was not asked yet; "nobody" would be an answer to trust.
+        """
+        link = self._look().link
+        if link.record is None and link.token is not None and link.gone is None:
+            raise SessionNotLoaded
+        return link.record
 
 
 def _datetime(instant: Instant) -> datetime:

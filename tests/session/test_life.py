@@ -158,7 +158,7 @@ async def test_more_sessions_than_an_owner_may_have_are_refused() -> None:
     with pytest.raises(LimitExceeded):
         await session.login("ann")
     assert _sent(session) is None
-    assert session.owner is None
+    assert (await session.load()).owner is None
     assert await site.stored(cookie) == {"a": 1}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.session.kit import DAY, MINUTE, Site, cookie_of, failing
 
-from atomic_session import OutcomeUnknown, SessionGone, StoreUnavailable
+from atomic_session import OutcomeUnknown, SessionGone, SessionNotLoaded, StoreUnavailable
 from atomic_session.token import new_token
 
 NOT_OURS = [None, b"sid=nonsense", b"other=1", b"sid=", b"sid=" + b"x" * 5_000, b"sid=a.b; sid=c.d"]
@@ -36,6 +36,20 @@ async def test_without_a_cookie_of_ours_writing_creates_under_a_fresh_token(
     assert kept != cookie
     assert await any_site.stored(kept) == {"a": 1}
     assert any_site.store.kinds == ["Create"]
+
+
+@pytest.mark.parametrize("fact", ["created", "expires", "owner", "authenticated_at"])
+async def test_what_the_record_says_is_not_answered_before_it_was_seen(any_site: Site, fact: str) -> None:
+    session = any_site.request(await any_site.visitor(n=0))
+    with pytest.raises(SessionNotLoaded):
+        getattr(session, fact)
+    assert any_site.store.trips == 0
+
+    await session.inc("n")
+    assert (getattr(session, fact) is None) == (fact in ("owner", "authenticated_at"))
+    assert getattr(any_site.request(None), fact) is None
+    await session.destroy()
+    assert getattr(session, fact) is None
 
 
 async def test_an_unknown_token_reads_empty_and_its_cookie_is_left_alone(any_site: Site) -> None:
