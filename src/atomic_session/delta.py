@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .errors import AtomicSessionError, ConflictingUpdate, InvalidPath, InvalidValue, LimitExceeded, OperatorError
 from .limits import Limits
-from .operators import Operator, Replace, Set, Unset, Update, apply, chain, diff
+from .operators import Operator, Push, Replace, Set, Unset, Update, apply, chain, diff
 from .paths import Path, overlaps, show_path
 from .snapshot import Frozen, Snapshot, freeze, thaw
 from .values import Value, check_value
@@ -37,6 +37,10 @@ class Parcel(NamedTuple):
     def touches(self, path: Path) -> bool:
         """Say whether it changes something at *path*, or above or inside."""
         return any(isinstance(item, Replace) or overlaps(item.path, path) for item in self.operators)
+
+    def appends_to(self, names: Collection[str]) -> bool:
+        """Say whether it appends to a list in one of the fields *names*."""
+        return any(isinstance(item, Push) and item.path[0] in names for item in self.operators)
 
     def joined_with(self, update: Update, limits: Limits) -> Update | None:
         """Return the delta and *update* as one, or None where the delta has to go first."""
@@ -66,17 +70,18 @@ class DeltaTracker:
 
     Attributes:
         cleared: how often `clear()` was called: if at all, the delta replaces everything, what others added too.
-        doubtful: the changed fields of each delta of which nobody knows what became, as they left.
+        doubtful: the deltas of which nobody knows what became.
         loaded: whether there is a base: before, the view holds nothing of the application's.
     """
 
-    __slots__ = ("_base", "_limits", "cleared", "doubtful", "loaded")
+    __slots__ = ("_base", "_limits", "_obscured", "cleared", "doubtful", "loaded")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._base: Snapshot | None = None
         self.cleared = 0
-        self.doubtful: list[Frozen] = []
+        self.doubtful: list[Parcel] = []
+        self._obscured = False  # an append in doubt was followed by another, which hides whether it landed
         self.loaded = False
 
     @property
@@ -100,14 +105,14 @@ class DeltaTracker:
         """Do so again: what was in either is forgotten."""
         self.open(view, data, raw)
         self.separate()
-        self.doubtful = []
+        self._doubt_no_more()
         self.cleared = 0
 
     def revert(self, view: dict[str, Any]) -> None:
         """Make the view what the base is."""
         if self._base is not None:
             names = self._changed(view)
-            self.doubtful = []
+            self._doubt_no_more()
             self.cleared = 0
             _assign(view, names, self._base.thaw(names))
 
@@ -151,6 +156,8 @@ class DeltaTracker:
 
     def mark_sent(self, parcel: Parcel) -> None:
         """Count *parcel* as part of the base."""
+        if any(earlier.appends_to(parcel.fields) for earlier in self.doubtful):
+            self._obscured = True
         if self._base is not None:
             self._base.overlay(parcel.fields)
             self.cleared -= parcel.cleared
@@ -158,12 +165,13 @@ class DeltaTracker:
     def doubt(self, parcel: Parcel) -> None:
         """Count *parcel* as sent, though nobody knows what became of it."""
         self.mark_sent(parcel)
-        self.doubtful.append(parcel.fields)
+        self.doubtful.append(parcel)
 
     def is_unconfirmed(self, view: dict[str, Any]) -> bool:
         """Say whether a view that was loaded again lacks what was in doubt; it is in doubt no more."""
-        doubtful, self.doubtful = self.doubtful, []
-        return any(self._lacks(view, fields) for fields in doubtful)
+        unconfirmed = self._obscured or any(self._lacks(view, parcel.fields) for parcel in self.doubtful)
+        self._doubt_no_more()
+        return unconfirmed
 
     def absorb(
         self, view: dict[str, Any], names: Iterable[str] | None, data: dict[str, Value], raw: bytes | None = None
@@ -179,14 +187,18 @@ class DeltaTracker:
         if base is None:
             self.reset(view, data, raw)
             return
-        if names is None and self.doubtful:
-            self.doubtful = [fields for fields in self.doubtful if self._lacks(data, fields)]
+        if names is None and not self._obscured:
+            self.doubtful = [parcel for parcel in self.doubtful if self._lacks(data, parcel.fields)]
         news = base.differing(freeze(base.names_with(data) if names is None else names, data, raw))
         if not self.cleared:
             late = set(base.changed_of(news, view))
             for name in news:
                 _assign(view, (name,), self._redone(name, view, data) if name in late else data)
         base.overlay(news)
+
+    def _doubt_no_more(self) -> None:
+        self.doubtful = []
+        self._obscured = False
 
     def _lacks(self, data: dict[str, Any], fields: Frozen) -> bool:
         """Say whether *data* has any of *fields* otherwise than they were frozen."""

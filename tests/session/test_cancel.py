@@ -109,6 +109,20 @@ async def test_a_change_made_again_after_a_cancelled_update_is_committed(site: S
     assert await site.stored(cookie) == {"n": 0, "color": "red"}
 
 
+@pytest.mark.parametrize("second", ["yes", "maybe"])
+async def test_a_lost_append_is_not_hidden_by_another_one(site: Site, second: str) -> None:
+    cookie, session = await _loaded(site, votes=["no"], n=0)
+    session["votes"].append("yes")
+    await _cancel(site, session.inc("n"), "before")
+    session["votes"].append(second)
+    await session.inc("n")
+
+    with pytest.raises(OutcomeUnknown):
+        await session.commit()
+    assert await site.stored(cookie) == {"votes": ["no", second], "n": 1}
+    await session.commit()
+
+
 async def test_a_cancelled_update_without_plain_changes_does_not_trouble_the_commit(site: Site) -> None:
     cookie, session = await _loaded(site, n=0)
     await _cancel(site, session.inc("n"), "before")
