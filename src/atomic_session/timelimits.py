@@ -1,8 +1,9 @@
 """
 Time limits for what is asked often.
 
-To start a timer for each call, and to stop it again, takes longer than the rest of the way to a store.  Calls that
-have the same time are due in the order in which they began: so one timer looks after all of them.
+To start a timer for each call, and to stop it again, takes longer than the rest of what the dispatcher does for a
+command that is alone.  Calls that have the same time are due in the order in which they began: so one timer looks
+after all of them.
 """
 
 from __future__ import annotations

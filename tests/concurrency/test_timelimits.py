@@ -67,10 +67,18 @@ async def test_what_is_cancelled_by_somebody_else_stays_cancelled() -> None:
 
 
 async def test_what_is_cancelled_while_its_time_ends_is_cancelled() -> None:
-    limit, never = watch(MOMENT), asyncio.Event()
-    task = asyncio.create_task(wait_within(limit, never))
+    entered: list[TimeLimit] = []
+
+    async def wait() -> None:
+        limit = TimeLimit(watch(LONG))
+        with limit:
+            entered.append(limit)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    asyncio.get_running_loop().call_at(asyncio.get_running_loop().time() + MOMENT, task.cancel)
+    entered[0].expire()
+    task.cancel()
     await asyncio.wait([task])
 
     assert task.cancelled()

@@ -87,8 +87,8 @@ def arguments_of(requests: Sequence[Request], limits: Limits) -> Arguments:
     )
 
 
-# A list goes as one text, an element a line, and an empty one is missing: the driver looks at each element of an array
-# twice, and asks what type it is, which takes longer than all else that happens to an update.
+# A list goes as one text, an element a line, and an empty one is missing: for the driver to see of each element of an
+# array whether it is an array itself took a seventh of the time of an update among 64.
 
 
 def texts(items: Iterable[str | None]) -> str:

@@ -41,7 +41,7 @@ class SQLiteStore:
     of power, on hardware that honours sync.  With "relaxed" a loss of power may undo the newest
     changes, a logout among them; a crash of the process may not.  The file system must be local.
     No other SQLite library may open the file in this process: two of them undo each other's locks
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2.1).
+    (https://www.sqlite.org/howtocorrupt.html, on several copies of SQLite).
 
     It may be used from several event loops and threads, and in children of a fork.  What is over
     is removed in small steps after other writes.
