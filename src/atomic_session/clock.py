@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
-__all__ = ["Clock", "Instant", "now"]
+__all__ = ["Clock", "Instant", "now", "to_datetime"]
 
 Instant: TypeAlias = int
 Clock: TypeAlias = Callable[[], Instant]
@@ -20,3 +21,8 @@ Clock: TypeAlias = Callable[[], Instant]
 def now() -> Instant:
     """Return this machine's time in whole milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """Return *instant* as whoever writes an application reads time: aware, in UTC."""
+    return datetime.fromtimestamp(instant / 1000, UTC)

@@ -9,6 +9,7 @@ Rule 3: `status` is the HTTP status that the middleware answers when nobody catc
 from __future__ import annotations
 
 import reprlib
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 __all__ = [
@@ -115,11 +116,11 @@ class SessionGone(AtomicSessionError):
 
 
 class LoginRequired(AtomicSessionError):
-    """The session has no login, or none that is recent enough."""
+    """The session has no login, or its last one, *authenticated_at*, is longer ago than *max_age*."""
 
     status = 401
 
-    def __init__(self, authenticated_at: int | None, max_age: int) -> None:
+    def __init__(self, authenticated_at: datetime | None, max_age: timedelta) -> None:
         super().__init__("a recent login is required")
         self.authenticated_at = authenticated_at
         self.max_age = max_age

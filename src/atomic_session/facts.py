@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import UTC, datetime
+from datetime import datetime
 
-from .clock import Instant
+from .clock import to_datetime
 from .errors import SessionNotLoaded
 from .exchange import Exchange
 from .record import Record
@@ -46,13 +46,13 @@ class Facts:
     def created(self) -> datetime | None:
         """When it was created; None while there is no session, or where it is gone."""
         record = self._record()
-        return None if record is None else _datetime(record.created)
+        return None if record is None else to_datetime(record.created)
 
     @property
     def expires(self) -> datetime | None:
         """When it ends if nobody uses it; None while there is no session, or where it is gone."""
         record = self._record()
-        return None if record is None else _datetime(record.idle_deadline)
+        return None if record is None else to_datetime(record.idle_deadline)
 
     @property
     def owner(self) -> str | None:
@@ -64,7 +64,7 @@ class Facts:
     def authenticated_at(self) -> datetime | None:
         """When the owner last logged in, None for never."""
         record = self._record()
-        return None if record is None or record.authenticated_at is None else _datetime(record.authenticated_at)
+        return None if record is None or record.authenticated_at is None else to_datetime(record.authenticated_at)
 
     def _record(self) -> Record | None:
         """
@@ -77,7 +77,3 @@ class Facts:
         if link.record is None and link.token is not None and link.gone is None:
             raise SessionNotLoaded
         return link.record
-
-
-def _datetime(instant: Instant) -> datetime:
-    return datetime.fromtimestamp(instant / 1000, UTC)

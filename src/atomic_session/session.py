@@ -10,8 +10,10 @@ built-in one, at its own speed, and which is compared with what it was before th
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, NamedTuple
 
+from .clock import to_datetime
 from .commands import Answer, check_owner
 from .cookies import CookieCodec
 from .dispatcher import Dispatcher
@@ -131,12 +133,11 @@ class Session(dict[str, Any], Operators[bool], Facts, Protection):
         Raises:
             LoginRequired: nobody is logged in, or it was longer ago.
         """
-        longest = parse_duration(max_age, "max_age")
-        link = self._look().link
-        if link.record is None:
+        longest = timedelta(milliseconds=parse_duration(max_age, "max_age"))
+        if self._look().link.record is None:
             await self.load()
-        at = None if link.record is None else link.record.authenticated_at
-        if at is None or self._context.settings.clock() - at > longest:
+        at = self.authenticated_at
+        if at is None or to_datetime(self._context.settings.clock()) - at > longest:
             self.failed_with = LoginRequired.status
             raise LoginRequired(at, longest)
 

@@ -16,11 +16,12 @@ different sessions in any, a login that looks at its owner's other sessions amon
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from .clock import Instant
+from .clock import Instant, to_datetime
 from .commands import Answer, Command, Load
 from .record import Record
 
@@ -31,18 +32,26 @@ class SessionInfo(msgspec.Struct, frozen=True):
     """
     What an owner may see of one of their sessions: never a token, a digest or data.
 
-    All instants are whole milliseconds since the Unix epoch.
+    Attributes:
+        id: the public id, which `destroy` takes.
+        created, last_used: when that was; aware, in UTC.
+        expires: when it ends if nobody uses it.
     """
 
     id: str
-    created: Instant
-    last_used: Instant
-    expires: Instant
+    created: datetime
+    last_used: datetime
+    expires: datetime
 
     @classmethod
     def of(cls, record: Record) -> SessionInfo:
         """Return what may be seen of *record*."""
-        return cls(record.id, record.created, record.last_used, record.idle_deadline)
+        return cls.at(record.id, record.created, record.last_used, record.idle_deadline)
+
+    @classmethod
+    def at(cls, session_id: str, created: Instant, last_used: Instant, expires: Instant) -> SessionInfo:
+        """Return it from what a record holds."""
+        return cls(session_id, to_datetime(created), to_datetime(last_used), to_datetime(expires))
 
 
 class AtOnce(Protocol):

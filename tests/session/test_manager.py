@@ -12,6 +12,7 @@ import pytest
 from tests.session.kit import DAY, MINUTE, Site, SpyStore, cookie_of
 
 from atomic_session import InvalidValue, OutcomeUnknown, SessionManager, StoreNotSet, StoreUnavailable
+from atomic_session.clock import to_datetime
 from atomic_session.store import SessionInfo
 from atomic_session.stores.memory import MemoryStore
 from atomic_session.stores.sqlite import SQLiteStore
@@ -37,9 +38,9 @@ async def test_an_owner_sees_their_sessions_the_latest_used_first(any_site: Site
     await any_site.request(cookie).set("a", 1)
     infos = await any_site.manager.sessions_of("ann")
     assert [info.id for info in infos] == [first, second]
-    assert infos[0].created == any_site.clock.now - 2 * MINUTE
-    assert infos[0].last_used == any_site.clock.now
-    assert infos[0].expires == any_site.clock.now + 14 * DAY
+    now = to_datetime(any_site.clock.now)
+    assert [infos[0].created, infos[0].last_used] == [now - timedelta(minutes=2), now]
+    assert infos[0].expires == now + timedelta(days=14)
     assert await any_site.manager.sessions_of("nobody") == []
 
 

@@ -88,7 +88,12 @@ async def sessions(request: Request) -> Response:
         {
             "owner": session.owner,
             "sessions": [
-                {"id": each.id, "created": each.created, "used": each.last_used, "this": each.id == session.id}
+                {
+                    "id": each.id,
+                    "created": each.created.isoformat(),
+                    "used": each.last_used.isoformat(),
+                    "this": each.id == session.id,
+                }
                 for each in listed
             ],
         }

@@ -42,8 +42,8 @@ async def owners_see_their_live_sessions(harness: Harness) -> None:
     await ask(store, second.touch(NOW + 5))
     infos = await store.sessions_of(OWNER, NOW + 9)
     expected = [
-        SessionInfo(second.id, created=NOW + 1, last_used=NOW + 5, expires=NOW + 5 + LIFETIMES.max_age),
-        SessionInfo(first.id, created=NOW, last_used=NOW + 4, expires=NOW + 4 + LIFETIMES.max_age),
+        SessionInfo.at(second.id, created=NOW + 1, last_used=NOW + 5, expires=NOW + 5 + LIFETIMES.max_age),
+        SessionInfo.at(first.id, created=NOW, last_used=NOW + 4, expires=NOW + 4 + LIFETIMES.max_age),
     ]
     check_equal(
         [msgspec.structs.asdict(info) for info in infos], [msgspec.structs.asdict(info) for info in expected], "infos"

@@ -309,7 +309,7 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 function drawSession(session) {
   const name = element("p", { className: "id" }, element("code", { title: session.id }, session.id.slice(0, 8)));
   if (session.this) name.append(element("span", { className: "badge" }, "this browser"));
-  const when = `Created ${clock.format(session.created)}, last used ${clock.format(session.used)}`;
+  const when = `Created ${clock.format(new Date(session.created))}, last used ${clock.format(new Date(session.used))}`;
   const button = element("button", { type: "button", "aria-label": `Log out session ${session.id.slice(0, 8)}` }, "Log out");
   button.addEventListener("click", () => {
     running = running.then(() => endSession(session)).catch((error) => {

@@ -106,7 +106,7 @@ class PostgreSQLStore:
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         rows = await self._ask("live_of_owner", encode_name(owner), now)
-        return [SessionInfo(*row) for row in rows]
+        return [SessionInfo.at(*row) for row in rows]
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
         ((count,),) = await self._ask("destroy_all", encode_name(owner), keep, now)
