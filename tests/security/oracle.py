@@ -1,7 +1,7 @@
 """
 A second opinion on forged requests: tables that were filled in by hand from the written procedure.
 
-The procedure is in docs/security.md.  The tables were written by somebody who had not read the
+The procedure is in docs/csrf.md.  The tables were written by somebody who had not read the
 code that they are held against, and nothing here is taken from it: where the two disagree, one of
 them has misread the text.  Nothing is worked out that can be looked up: a cell is a claim that a
 reader can check against a sentence.

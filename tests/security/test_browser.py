@@ -348,7 +348,7 @@ async def test_over_http_in_strict_mode_forms_come_in_and_strangers_do_not(conte
 
 
 def _documented(language: str) -> list[str]:
-    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "csrf.md").read_text("utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
@@ -358,7 +358,7 @@ def _htmx(version: int) -> str:
 
 
 def _documented_shop(version: int) -> Starlette:
-    """The application of docs/security.md; its cart says whether the token that came is one of this session's."""
+    """The application of docs/csrf.md; its cart says whether the token that came is one of this session's."""
     (markup,) = _documented("html")
     if version == 4:
         markup = markup.replace("hx-headers=", "hx-headers:inherited=")
@@ -381,7 +381,7 @@ def _documented_shop(version: int) -> Starlette:
     app = Starlette(routes=[Route("/", page), Route("/htmx.js", script), Route("/cart", cart, methods=["POST"])])
     names = {"app": app, "api": FastAPI(), "templates": templates}
     for block in _documented("python"):
-        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/security.md", "exec"), names)
+        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/csrf.md", "exec"), names)
     return app
 
 

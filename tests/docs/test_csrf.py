@@ -1,4 +1,4 @@
-"""The code of docs/security.md does what the text around it says; what browsers make of it is in tests/security."""
+"""The code of docs/csrf.md does what the text around it says; what browsers make of it is in tests/security."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from atomic_session import SessionMiddleware
 
-TEXT = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "csrf.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
@@ -28,7 +28,7 @@ def test_another_site_is_refused_and_the_dependency_wants_its_token() -> None:
     app, api = Starlette(routes=[Route("/", _enter, methods=["POST"])]), FastAPI()
     names = {"app": app, "api": api, "templates": Jinja2Templates(env=Environment(autoescape=True))}
     for block in BLOCKS:
-        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/security.md", "exec"), names)
+        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/csrf.md", "exec"), names)
 
     @api.get("/page")
     async def page(request: Request) -> str:
