@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def _raising(error: Exception) -> Any:
     ("error", "status"),
     [
         (SessionGone("id"), 401),
-        (LoginRequired(None, 5), 401),
+        (LoginRequired(None, timedelta(minutes=5)), 401),
         (CSRFError("reason"), 403),
         (DOWN, 503),
         (SILENT, 503),
