@@ -96,7 +96,10 @@ class SQLiteStore:
             ValueError: the URL says less than that, or more.
         """
         parts = urlsplit(url)
-        path = unquote(parts.path, errors="strict").removeprefix("/")
+        try:
+            path = unquote(parts.path, errors="strict").removeprefix("/")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{url!r}: the path is not UTF-8") from error
         if parts.netloc or not path or not url[len(parts.scheme) :].startswith(":///"):
             raise ValueError(f"{url!r}: write sqlite:///relative.db or sqlite:////absolute.db")
         options = parse_qs(parts.query, keep_blank_values=True)
