@@ -35,6 +35,14 @@ _BRIEF.maxlevel = 1  # what is inside a name that is no text may be data
 _BRIEF.maxtuple = 40
 _BRIEF.maxstring = _BRIEF.maxother = 100
 
+_LIMITED = {
+    "operators": " (operators in one update)",
+    "depth": " (containers inside each other)",
+    "name": " (bytes of one field's name)",
+    "field": " (bytes of one top-level field)",
+    "record": " (bytes of all fields together)",
+}
+
 
 class AtomicSessionError(Exception):
     """The root of the tree: catch it, never raise it."""
@@ -67,10 +75,11 @@ class InvalidValue(AtomicSessionError):
 
 
 class LimitExceeded(AtomicSessionError):
-    """A limit of the settings would be passed; nothing was applied."""
+    """A limit of the settings, in the units that they state, would be passed; nothing was applied."""
 
     def __init__(self, limit: str, maximum: int, actual: int) -> None:
-        super().__init__(f"limit {limit!r} exceeded: {actual} is more than {maximum}")
+        what = _LIMITED.get(limit, "")
+        super().__init__(f"limit {limit!r}{what} exceeded: {actual} is more than {maximum}")
         self.limit = limit
         self.maximum = maximum
         self.actual = actual
