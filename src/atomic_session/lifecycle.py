@@ -28,7 +28,7 @@ from .fields import EMPTY, decode_fields, encode_fields, pick, replace, texts_of
 from .limits import Limits
 from .record import MEMORY, Lifetimes, Record, Standing, capped, standing
 
-__all__ = ["Fate", "Stored", "answers_of", "evicted", "is_limited", "login_of", "perform", "tombstone"]
+__all__ = ["Fate", "Stored", "answers_of", "evicted", "is_limited", "login_of", "making_room", "perform", "tombstone"]
 
 Fate: TypeAlias = Answer | AtomicSessionError
 """An answer; or what is to be raised to whoever asked."""
@@ -128,6 +128,20 @@ def evicted(limit: OwnerLimit, others: Sequence[str]) -> Sequence[str]:
     if not limit.evict_oldest:
         raise LimitExceeded("max_sessions_per_owner", limit.maximum, len(others) + 1)
     return others[len(others) - excess :]
+
+
+def making_room(command: commands.Command, live_of: Callable[[str], Sequence[Record]]) -> Sequence[Record]:
+    """
+    Return those sessions of an owner that give way to *command*, of those that *live_of* finds, the latest used first.
+
+    Raises:
+        LimitExceeded: there is no room, and none is to be made.
+    """
+    login = login_of(command)
+    if login is None or login.limit is None:
+        return ()
+    others = {record.id: record for record in live_of(login.owner) if record.id != command.id}
+    return [others[session_id] for session_id in evicted(login.limit, list(others))]
 
 
 def renewed(record: Record, now: Instant, lifetimes: Lifetimes) -> tuple[Record, bool]:

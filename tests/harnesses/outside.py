@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from atomic_session.clock import Instant
 from atomic_session.commands import Answer, Command, Outcome
 from atomic_session.errors import LimitExceeded
-from atomic_session.lifecycle import Stored, evicted, login_of, perform, tombstone
+from atomic_session.lifecycle import Stored, making_room, perform, tombstone
 from atomic_session.limits import DEFAULT_LIMITS
 from atomic_session.record import Record
 from atomic_session.store import SessionInfo, Store
@@ -78,12 +79,8 @@ class OutsideStore:
         return answer
 
     def _make_room(self, rows: dict[str, bytes], command: Command) -> None:
-        login = login_of(command)
-        if login is None or login.limit is None:
-            return
-        others = [record.id for record in live_of(rows, login.owner, command.now) if record.id != command.id]
-        for key in evicted(login.limit, others):
-            rows[key] = row(Stored(tombstone(stored(rows[key]).record, command.now), b"{}"))
+        for record in making_room(command, partial(live_of, rows, now=command.now)):
+            rows[record.id] = row(Stored(tombstone(record, command.now), b"{}"))
 
 
 def row(kept: Stored) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from ..clock import Instant
 from ..commands import Answer, Command, Create, Outcome
 from ..errors import LimitExceeded
 from ..fields import EMPTY
-from ..lifecycle import Stored, evicted, login_of, perform, tombstone
+from ..lifecycle import Stored, making_room, perform, tombstone
 from ..limits import DEFAULT_LIMITS, Limits
 from ..record import Record
 from ..store import SessionInfo
@@ -80,15 +81,11 @@ class MemoryStore:
         after, answer = perform(command, before, self._limits)
         if after is before or after is None:
             return answer
-        login = login_of(command)
-        if login is not None and login.limit is not None:
-            others = [record for record in self._live_of(login.owner, command.now) if record.id != command.id]
-            try:
-                going = evicted(login.limit, [record.id for record in others])
-            except LimitExceeded as error:
-                return Answer(Outcome.REFUSED, error=error)
-            for key in going:
-                self._bury(self._records[key].record, command.now)
+        try:
+            for record in making_room(command, partial(self._live_of, now=command.now)):
+                self._bury(record, command.now)
+        except LimitExceeded as error:
+            return Answer(Outcome.REFUSED, error=error)
         if type(command) is Create:
             self._forget_some(command.now)
         self._records[command.id] = after

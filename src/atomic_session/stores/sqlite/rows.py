@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import apsw
@@ -11,7 +12,7 @@ from ...clock import Instant
 from ...commands import Answer, Command, Create, Outcome, Update
 from ...errors import CorruptRecord, LimitExceeded
 from ...fields import EMPTY
-from ...lifecycle import Stored, evicted, login_of, perform, tombstone
+from ...lifecycle import Stored, making_room, perform, tombstone
 from ...limits import Limits
 from ...record import Record
 from ...resources import read_queries
@@ -75,16 +76,11 @@ def _carry_out(connection: apsw.Connection, command: Command, limits: Limits) ->
     after, answer = perform(command, before, limits)
     if after is before or after is None:
         return answer
-    login = login_of(command)
-    if login is not None and login.limit is not None:
-        others = [record for record in live_of(connection, login.owner, command.now) if record.id != command.id]
-        try:
-            going = set(evicted(login.limit, [record.id for record in others]))
-        except LimitExceeded as error:
-            return Answer(Outcome.REFUSED, error=error)
-        for record in others:
-            if record.id in going:
-                _rewrite(connection, Stored(tombstone(record, command.now), EMPTY))
+    try:
+        for record in making_room(command, partial(live_of, connection, now=command.now)):
+            _rewrite(connection, Stored(tombstone(record, command.now), EMPTY))
+    except LimitExceeded as error:
+        return Answer(Outcome.REFUSED, error=error)
     _write(connection, command, before, after)
     return answer
 
