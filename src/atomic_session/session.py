@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 from .clock import to_datetime
 from .commands import Answer, check_owner
 from .cookies import CookieCodec
+from .csrf_tokens import CSRFTokens
 from .dispatcher import Dispatcher
 from .durations import Duration, parse_duration, parse_optional
 from .errors import AtomicSessionError, LoginRequired, SessionGone, SessionNotLoaded
 from .events import emit
 from .exchange import Exchange
-from .facts import Facts
 from .link import Link
+from .metadata import Metadata
 from .operators import Update
-from .protection import Protection
 from .settings import Settings
 from .snapshot import FIXED
 from .updates import Operators, PendingUpdate, Result
@@ -40,7 +40,7 @@ class SessionContext(NamedTuple):
     codec: CookieCodec
 
 
-class Session(dict[str, Any], Operators[bool], Facts, Protection):
+class Session(dict[str, Any], Operators[bool], Metadata, CSRFTokens):
     """
     The session of one request or websocket.
 

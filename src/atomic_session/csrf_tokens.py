@@ -9,10 +9,10 @@ from .errors import CSRFError
 from .events import emit
 from .exchange import Exchange
 
-__all__ = ["Protection"]
+__all__ = ["CSRFTokens"]
 
 
-class Protection:
+class CSRFTokens:
     """
     CSRF tokens, without a trip to the store.
 

@@ -10,10 +10,10 @@ from .errors import SessionNotLoaded
 from .exchange import Exchange
 from .record import Record
 
-__all__ = ["Facts"]
+__all__ = ["Metadata"]
 
 
-class Facts:
+class Metadata:
     """
     What is known of a session.
 
