@@ -13,7 +13,7 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import TypeAlias
 
-__all__ = ["LONGEST", "Duration", "parse_duration", "parse_optional"]
+__all__ = ["LONGEST", "Duration", "parse_duration", "parse_max_age", "parse_optional"]
 
 Duration: TypeAlias = timedelta | int | float | str
 
@@ -24,6 +24,8 @@ _DAY = 24 * _HOUR
 
 LONGEST = 100 * 365 * _DAY
 """The longest duration: 100 years, in milliseconds."""
+
+_LONGEST_MAX_AGE = 10 * 365 * _DAY
 
 _LONGEST_TEXT = 100
 
@@ -79,6 +81,22 @@ def parse_optional(value: Duration | None, name: str) -> int | None:
         TypeError, ValueError: as `parse_duration`.
     """
     return None if value is None else parse_duration(value, name)
+
+
+def parse_max_age(value: Duration, name: str = "max_age") -> int:
+    """
+    Return an idle time in whole milliseconds.
+
+    It is at most 10 years: a browser keeps a cookie for 400 days (RFC 6265bis, 5.5), and what is renewed when a
+    tenth of its time is over has to be renewed before.
+
+    Raises:
+        TypeError, ValueError: as `parse_duration`.
+    """
+    milliseconds = parse_duration(value, name)
+    if milliseconds > _LONGEST_MAX_AGE:
+        raise ValueError(f"{name} must be at most 10 years, or browsers forget the cookie, not {_shown(value)}")
+    return milliseconds
 
 
 def _parse_text(text: str, name: str) -> Fraction:

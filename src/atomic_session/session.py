@@ -18,7 +18,7 @@ from .commands import Answer, check_owner
 from .cookies import CookieCodec
 from .csrf_tokens import CSRFTokens
 from .dispatcher import Dispatcher
-from .durations import Duration, parse_duration, parse_optional
+from .durations import Duration, parse_duration, parse_max_age, parse_optional
 from .errors import AtomicSessionError, LoginRequired, SessionGone, SessionNotLoaded
 from .events import emit
 from .exchange import Exchange
@@ -98,7 +98,7 @@ class Session(dict[str, Any], Operators[bool], Metadata, CSRFTokens):
 
     async def touch(self, max_age: Duration | None = None) -> None:
         """Move the idle deadline; a *max_age* is this session's own from now on ("remember me")."""
-        await self._do(self._look().touch(self, parse_optional(max_age, "max_age")))
+        await self._do(self._look().touch(self, None if max_age is None else parse_max_age(max_age)))
 
     async def rotate(self, grace: Duration | None = None) -> None:
         """

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from . import clock
 from .clock import Clock
 from .commands import OwnerLimit
-from .durations import Duration, parse_duration, parse_optional
+from .cookies import LONGEST_AGE
+from .durations import Duration, parse_duration, parse_max_age, parse_optional
 from .events import Listener
 from .limits import DEFAULT_LIMITS, Limits
 from .record import Lifetimes
@@ -63,12 +64,16 @@ def make_settings(
         ValueError: a duration, a number or a policy is nonsense; the message names it.
         TypeError: it is of no type that could say such a thing.
     """
-    idle = parse_duration(_IDLE_OF_BROWSER_SESSIONS if max_age is None else max_age, "max_age")
+    idle = parse_max_age(_IDLE_OF_BROWSER_SESSIONS if max_age is None else max_age)
     lifetimes = Lifetimes(
         idle, parse_optional(max_lifetime, "max_lifetime"), parse_optional(touch_after, "touch_after")
     )
     if lifetimes.touch_after is not None and lifetimes.touch_after >= idle:
         raise ValueError("touch_after must be shorter than max_age, or sessions in use would end")
+    if lifetimes.touch_after is not None and lifetimes.touch_after >= LONGEST_AGE * 1000:
+        raise ValueError(
+            "touch_after must be shorter than 400 days, or browsers would forget the cookie of a session in use"
+        )
     if not isinstance(limits, Limits):
         raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
     _check_callable("clock", clock)

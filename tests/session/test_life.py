@@ -426,6 +426,19 @@ async def test_remember_me_before_the_first_write_is_remembered(any_site: Site, 
     assert await any_site.stored(header.partition(b";")[0]) == {"a": 1}
 
 
+async def test_a_max_age_that_browsers_do_not_keep_is_refused_and_changes_nothing(any_site: Site) -> None:
+    session = any_site.request(await any_site.visitor(a=1))
+    await session()
+    expires = session.expires
+
+    with pytest.raises(ValueError, match="max_age must be at most 10 years"):
+        await session.touch(max_age="3651 days")
+
+    await session.load(fresh=True)
+    assert session.expires == expires
+    assert session.cookie_header() is None
+
+
 async def test_a_session_keeps_its_own_max_age(any_site: Site) -> None:
     cookie = await any_site.visitor(a=1)
     session = any_site.request(cookie)

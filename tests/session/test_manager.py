@@ -187,6 +187,7 @@ async def test_every_question_is_bounded_in_time() -> None:
         {"max_age": -5},
         {"max_age": True},
         {"max_age": "101 years"},
+        {"max_age": timedelta(days=3_651)},
         {"max_lifetime": "never"},
         {"max_lifetime": timedelta(0)},
         {"touch_after": "14 days"},
@@ -212,6 +213,12 @@ def test_nonsense_raises_when_the_manager_is_made_and_is_named(settings: dict[st
         SessionManager(**settings)
     (name,) = settings
     assert name in str(caught.value)
+
+
+def test_no_setting_lets_a_browser_forget_the_cookie_of_a_session_in_use() -> None:
+    with pytest.raises(ValueError, match="touch_after must be shorter than 400 days"):
+        SessionManager(max_age="10 years", touch_after="400 days")
+    SessionManager(max_age="10 years", touch_after="399 days")
 
 
 @pytest.mark.parametrize("url", ["x://", "sqlite:///", "sqlite:///a.db?durability=none", "sessions.db", ""])
