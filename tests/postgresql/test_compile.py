@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.harnesses.postgresql import PostgreSQLHarness
 
+from atomic_session.commands import Outcome
 from atomic_session.limits import DEFAULT_LIMITS
-from atomic_session.operators import Inc, Mul, Push, Set, Unset, When
+from atomic_session.operators import AddToSet, Inc, Mul, Push, Set, Unset, When
 from atomic_session.stores.postgresql.compile import digests, numbers, request_of, text_of, texts
 from atomic_session.stores.postgresql.plain import batch_of
 from atomic_session.testing.holder import Holder, ask, clean, started
@@ -126,6 +127,18 @@ async def test_an_owner_may_have_any_name(harness: PostgreSQLHarness) -> None:
         record = (await ask(store, holder.load())).record
         assert record is not None
         assert record.owner == owner
+
+
+@pytest.mark.parametrize("number", [1e23, -1e23, 2.0**63, 2.0**64, 2.0**70, 1e300])
+async def test_a_float_that_was_calculated_equals_one_that_was_sent(harness: PostgreSQLHarness, number: float) -> None:
+    """The server and Python may write one float with different digits."""
+    store = await harness.make()
+    for doubled in (Inc.of("set.0", number / 2), Mul.of("set.0", 2.0)):
+        holder = await started(store, {"set": [number / 2]})
+        await ask(store, holder.update(doubled))
+        answer = await ask(store, holder.update(When.of("set.0", number), AddToSet.of("set", [number])))
+        assert answer.outcome is Outcome.DONE
+        assert answer.data == {"set": [number]}
 
 
 async def test_arithmetic_stays_exact_where_settings_of_the_server_differ(harness: PostgreSQLHarness) -> None:

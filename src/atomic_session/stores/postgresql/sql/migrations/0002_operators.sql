@@ -176,14 +176,16 @@ END $$;
 -- Numbers.
 
 -- A float as the data holds it: exact where an integer of 64 bits might equal it, else by the digits that say it.
+-- Of those beyond, Python writes 1e+23 where the server writes 9.999999999999999e+22: they are left to Python, lest one
+-- number have two texts.
 CREATE FUNCTION "atomic_session".of_float(number double precision)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE SET extra_float_digits = 1 AS $$
 DECLARE
     exact numeric;
 BEGIN
-    IF abs(number) = 9223372036854775808 THEN
-        exact := 9223372036854775808 * sign(number)::numeric;
-    ELSIF abs(number) >= 9007199254740992 AND abs(number) < 9223372036854775808 THEN
+    IF abs(number) >= 9223372036854775808 THEN
+        PERFORM "atomic_session".leave_to_python();
+    ELSIF abs(number) >= 9007199254740992 THEN
         exact := number::bigint;
     ELSE
         exact := number::text::numeric;
