@@ -247,7 +247,7 @@ async def test_looking_writes_nothing(harness: PostgreSQLHarness) -> None:
     stranger = holders[0].renewed()
     await store.execute([holder.load(NOW + 1) for holder in (*holders, stranger)])
     await store.execute([stranger.load(NOW + HOUR)])
-    await store.execute([stranger.load(NOW + HOUR), holders[0].load(NOW + 99 * HOUR)])
+    await store.execute([stranger.load(NOW + HOUR), holders[1].load(NOW + 99 * HOUR)])
     await store.sessions_of("alice", NOW)
     assert await connection.fetchval(versions) == before
     await store.execute([holders[0].load(NOW + HOUR)])

@@ -77,6 +77,19 @@ async def reads_renew_only_when_that_is_due(harness: Harness) -> None:
 
 
 @case
+async def a_read_in_the_last_moment_renews_whatever_travels_with_it(harness: Harness) -> None:
+    """Each command has an instant of its own, and none of them ends the session of another."""
+    store = await harness.make()
+    holder, over = await started(store, {"n": 0}), await started(store)
+    last = NOW + 10 * HOUR - 1
+    renewed, absent = await store.execute([holder.load(last), over.load(last + 1)])
+    check_outcome(absent, Outcome.ABSENT, "a read one moment later")
+    _check_times(renewed, used=last, idle=last + 10 * HOUR, renew=last + HOUR, what="a read in the last moment")
+    check(renewed.renewed, "a read in the last moment does not say that it renews")
+    check_equal((await ask(store, holder.load(last + 1))).record, renewed.record, "the record that it renewed")
+
+
+@case
 async def touch_after_says_when_reads_renew(harness: Harness) -> None:
     """Settings may let reads renew at once, or late."""
     store = await harness.make()

@@ -132,7 +132,8 @@ BEGIN
                  FROM (SELECT r.*
                          FROM "atomic_session".records AS r
                         WHERE r.id = ids[session.start]
-                          AND (verbs[session.start] <> 'look' OR latest >= r.renew_at AND latest < r.idle_deadline
+                          AND (verbs[session.start] <> 'look'
+                              OR latest >= r.renew_at AND nows[session.start] < r.idle_deadline
                               AND (r.digest = ANY (digests) OR r.previous_digest = ANY (digests)))
                           FOR NO KEY UPDATE) AS held
                 UNION ALL
