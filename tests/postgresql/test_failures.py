@@ -98,6 +98,34 @@ async def test_a_connection_lost_before_the_commit_did_nothing(server: PostgreSQ
         await store.close()
 
 
+@pytest.mark.parametrize("sign", [b"server_encoding", b"to_regclass", b"COMMIT;", b"has_table_privilege"])
+async def test_a_connection_lost_while_the_store_opens_says_that_no_command_was_carried_out(
+    server: PostgreSQL, sign: bytes
+) -> None:
+    async with proxy(server.url) as wire:
+        store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)
+        for opened_by in (store.open, lambda: ask(store, Holder().create({}))):
+            wire.deaf_from = sign
+            with pytest.raises(StoreUnavailable):
+                await opened_by()
+            wire.deaf, wire.deaf_from = False, None
+            await _run(server.url, "DROP SCHEMA IF EXISTS atomic_session CASCADE")
+        await started(store, {"n": 0})
+        await store.close()
+
+
+async def test_a_list_of_sessions_that_is_lost_has_no_outcome(server: PostgreSQL) -> None:
+    async with proxy(server.url) as wire:
+        store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)
+        holder = await started(store, owner="alice")
+        wire.deaf = True
+        with pytest.raises(StoreUnavailable):
+            await store.sessions_of("alice", NOW)
+        wire.deaf = False
+        assert [info.id for info in await store.sessions_of("alice", NOW)] == [holder.id]
+        await store.close()
+
+
 async def test_a_limited_login_that_is_lost_at_its_commit_is_unknown(server: PostgreSQL) -> None:
     async with proxy(server.url) as wire:
         store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)

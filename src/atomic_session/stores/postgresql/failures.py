@@ -8,11 +8,14 @@ error that holds such text is not chained either.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import asyncpg
 
 from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 
-__all__ = ["LOST", "broken", "is_to_be_repeated", "leads_elsewhere", "no_connection", "refused"]
+__all__ = ["LOST", "broken", "is_to_be_repeated", "leads_elsewhere", "no_connection", "nothing_is_unknown", "refused"]
 
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What is raised where a connection cannot be had, breaks, or brings an error of the server's."""
@@ -67,6 +70,15 @@ def broken(error: BaseException, *, committing: bool) -> StoreUnavailable | Outc
     if not isinstance(error, asyncpg.PostgresError):
         reason.__cause__ = error
     return reason
+
+
+@contextmanager
+def nothing_is_unknown() -> Iterator[None]:
+    """Say that nothing happened where nobody knows: what is inside only reads, or finds what it has done already."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise StoreUnavailable(error.reason) from error
 
 
 def is_to_be_repeated(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from ...loops import PerLoop
 from ...store import SessionInfo
 from ...values import encode_name
 from .address import address_of
+from .failures import nothing_is_unknown
 from .pools import ConnectionPool, GivenPool, OwnPool
 from .schema import prepare, queries_in
 from .trips import Trips
@@ -91,7 +92,8 @@ class PostgreSQLStore:
 
     async def open(self) -> None:
         if not self._ready:
-            await prepare(self._trips, self._schema)
+            with nothing_is_unknown():
+                await prepare(self._trips, self._schema)
             self._ready = True
 
     async def close(self) -> None:
@@ -105,7 +107,8 @@ class PostgreSQLStore:
         return answers_of(await self._work.all_of(commands) if commands else [])
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
-        rows = await self._ask("live_of_owner", encode_name(owner), now)
+        with nothing_is_unknown():
+            rows = await self._ask("live_of_owner", encode_name(owner), now)
         return [SessionInfo.at(*row) for row in rows]
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
