@@ -134,10 +134,14 @@ async def test_two_schemas_share_nothing(database: str) -> None:
     await second.close()
 
 
+def _documented_grants() -> str:
+    documented: list[str] = re.findall(r"^```sql\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return next(block for block in documented if "GRANT" in block)
+
+
 async def test_least_privileges_suffice_and_less_is_told(database: str) -> None:
     """The statements are those of the documentation."""
-    documented = re.findall(r"^```sql\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    grants = next(block for block in documented if "GRANT" in block)
+    grants = _documented_grants()
     app = database.replace("postgres@", "app@")
     connection = await asyncpg.connect(database)
     await connection.execute("DROP ROLE IF EXISTS app; CREATE ROLE app LOGIN")
@@ -157,6 +161,26 @@ async def test_least_privileges_suffice_and_less_is_told(database: str) -> None:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await other.execute("DROP TABLE atomic_session.records")
         await other.close()
+    finally:
+        await connection.execute("DROP OWNED BY app; DROP ROLE app")
+        await connection.close()
+
+
+async def test_least_privileges_suffice_where_nothing_is_everybodys(database: str) -> None:
+    """Default privileges may take from everybody what PostgreSQL gives to everybody."""
+    app = database.replace("postgres@", "app@")
+    connection = await asyncpg.connect(database)
+    await connection.execute("DROP ROLE IF EXISTS app; CREATE ROLE app LOGIN")
+    for kind in ("EXECUTE ON FUNCTIONS", "USAGE ON TYPES"):
+        await connection.execute(f"ALTER DEFAULT PRIVILEGES REVOKE {kind} FROM PUBLIC")
+    try:
+        await _works(database)
+        grants = _documented_grants().splitlines()
+        await connection.execute("\n".join(grant for grant in grants if "FUNCTIONS" not in grant))
+        with pytest.raises(StoreUnavailable, match="EXECUTE"):
+            await _works(app)
+        await connection.execute("\n".join(grants))
+        await _works(app)
     finally:
         await connection.execute("DROP OWNED BY app; DROP ROLE app")
         await connection.close()

@@ -54,7 +54,7 @@ async def prepare(trips: Trips, schema: str) -> None:
         await trips.transact(lambda connection: migrate(connection, schema, migrations))
     missing = [row[0] for row in await trips.fetch(queries["rights"])]
     if missing:
-        raise StoreUnavailable(f"the account needs the right to {', '.join(missing)} on {schema}.records")
+        raise StoreUnavailable(f"the account needs the right to {', '.join(missing)} in the schema {schema}")
 
 
 async def migrate(connection: Connection, schema: str, migrations: Sequence[str]) -> None:

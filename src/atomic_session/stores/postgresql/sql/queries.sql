@@ -97,7 +97,12 @@ CREATE TABLE IF NOT EXISTS "atomic_session".migrations (
 INSERT INTO "atomic_session".migrations (version) VALUES ($1);
 
 -- name: rights
--- Result: what the account may not do, and must.
+-- Result: what the account may not do with the table, and with functions (one tells for all), and must.
 SELECT needed
   FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed
- WHERE NOT has_table_privilege('"atomic_session".records', needed);
+ WHERE NOT has_table_privilege('"atomic_session".records', needed)
+ UNION ALL
+SELECT 'EXECUTE'
+  FROM pg_proc
+ WHERE pronamespace = '"atomic_session"'::regnamespace AND proname = 'update_many'
+   AND NOT has_function_privilege(oid, 'EXECUTE');
