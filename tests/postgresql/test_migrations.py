@@ -157,6 +157,9 @@ async def test_least_privileges_suffice_and_less_is_told(database: str) -> None:
             await _works(app)
         await connection.execute(grants)
         await _works(app)
+        await connection.execute("INSERT INTO atomic_session.migrations (version) VALUES (9999)")
+        with pytest.raises(StoreUnavailable, match="newer release"):
+            await _works(app)
         other = await asyncpg.connect(app)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await other.execute("DROP TABLE atomic_session.records")

@@ -50,7 +50,9 @@ async def prepare(trips: Trips, schema: str) -> None:
     if release < _OLDEST:
         raise StoreUnavailable(f"the server must be PostgreSQL 13 or newer, not {release // 10_000}")
     migrations = migrations_in(schema)
-    if await _version(trips, queries) != len(migrations):
+    version = await _version(trips, queries)
+    _check_version(version, migrations)  # an account that may not migrate is told so, too
+    if version < len(migrations):
         await trips.transact(lambda connection: migrate(connection, schema, migrations))
     missing = [row[0] for row in await trips.fetch(queries["rights"])]
     if missing:
@@ -70,11 +72,15 @@ async def migrate(connection: Connection, schema: str, migrations: Sequence[str]
         await connection.execute(f"CREATE SCHEMA {_quoted(schema)}")
     await connection.execute(queries["begin_migrations"])
     version = await connection.fetchval(queries["version"])
-    if version > len(migrations):
-        raise StoreUnavailable(f"the tables (version {version}) were made by a newer release")
+    _check_version(version, migrations)
     for number, migration in enumerate(migrations[version:], start=version + 1):
         await connection.execute(migration)
         await connection.execute(queries["note"], number)
+
+
+def _check_version(version: int, migrations: Sequence[str]) -> None:
+    if version > len(migrations):
+        raise StoreUnavailable(f"the tables (version {version}) were made by a newer release")
 
 
 async def _version(trips: Trips, queries: Queries) -> int:
