@@ -64,6 +64,15 @@ async def test_each_migration_is_a_step_of_its_own(database: str) -> None:
     await _works(f"{database}?schema=steps")
 
 
+async def test_the_server_has_nothing_to_say_against_the_functions(database: str) -> None:
+    """A database that is told to be strict refuses what it would otherwise warn of."""
+    connection = await asyncpg.connect(database)
+    await connection.execute("SET plpgsql.extra_errors = 'all'")
+    async with connection.transaction():
+        await migrate(connection, "strict", migrations_in("strict"))
+    await connection.close()
+
+
 async def test_a_migration_that_fails_changes_nothing(database: str) -> None:
     connection = await asyncpg.connect(database)
     broken = [*migrations_in("broken")[:1], 'CREATE TABLE "broken".more (id text); SELECT 1 / 0']

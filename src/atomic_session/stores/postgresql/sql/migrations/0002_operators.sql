@@ -229,7 +229,7 @@ END $$;
 CREATE FUNCTION "atomic_session".ranked(old jsonb, operand jsonb, wanted integer)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    found text;
+    there text;
 BEGIN
     IF jsonb_typeof(operand) = 'number' THEN
         IF jsonb_typeof(old) <> 'number' THEN
@@ -237,13 +237,13 @@ BEGIN
         END IF;
         RETURN CASE WHEN sign(operand::numeric - old::numeric) = wanted THEN operand END;
     END IF;
-    found := old #>> '{}';
-    IF jsonb_typeof(old) <> 'string' OR left(found, 2) <> '~d' THEN
+    there := old #>> '{}';
+    IF jsonb_typeof(old) <> 'string' OR left(there, 2) <> '~d' THEN
         PERFORM "atomic_session".refuse(format('it is %s, not datetime', "atomic_session".kind(old)));
     END IF;
     RETURN CASE
-        WHEN wanted < 0 AND (operand #>> '{}') COLLATE "C" < found COLLATE "C" THEN operand
-        WHEN wanted > 0 AND (operand #>> '{}') COLLATE "C" > found COLLATE "C" THEN operand
+        WHEN wanted < 0 AND (operand #>> '{}') COLLATE "C" < there COLLATE "C" THEN operand
+        WHEN wanted > 0 AND (operand #>> '{}') COLLATE "C" > there COLLATE "C" THEN operand
     END;
 END $$;
 

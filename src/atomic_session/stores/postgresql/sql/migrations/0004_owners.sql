@@ -41,14 +41,14 @@ END $$;
 CREATE FUNCTION "atomic_session".destroy_all(its_owner text, keep text, now bigint)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    found text[];
+    locked text[];
 BEGIN
-    found := ARRAY(
+    locked := ARRAY(
         SELECT s.id
           FROM "atomic_session".records AS s
          WHERE s.owner = its_owner AND s.id IS DISTINCT FROM keep AND now < s.idle_deadline
            AND (s.absolute_deadline IS NULL OR now < s.absolute_deadline)
          ORDER BY s.id
            FOR NO KEY UPDATE);
-    RETURN "atomic_session".bury(found, now);
+    RETURN "atomic_session".bury(locked, now);
 END $$;
