@@ -36,7 +36,7 @@ from atomic_session.operators import (
 )
 from atomic_session.session import Session
 from atomic_session.stores.postgresql import PostgreSQLStore
-from atomic_session.testing.holder import HOUR, NOW, ask, started
+from atomic_session.testing.holder import HOUR, NOW, Holder, ask, started
 from atomic_session.testing.site import Site
 
 
@@ -190,6 +190,42 @@ async def test_a_limited_login_is_one_transaction(harness: PostgreSQLHarness) ->
             trips.append(wire.requests - before)
         assert trips[2] == 5  # begin, take turn, run, bury, commit; before it statements are prepared
         assert len(await store.sessions_of("alice", NOW)) == 1
+
+
+async def test_who_belongs_to_another_owner_by_now_does_not_give_way_to_a_login(harness: PostgreSQLHarness) -> None:
+    """A login that takes no turn may come between those that take turns; it is found, or left alone."""
+    store = await harness.make()
+    old, other, new = await started(store, owner="alice"), await started(store), Holder()
+    first, second, observer = [await harness.connect() for _ in range(3)]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0"
+
+    async def waits(what: str) -> None:
+        async with asyncio.timeout(20):
+            while not await observer.fetchval(waiting, f'"{harness.schema}".{what}('):
+                assert not login.done()
+
+    blocking = second.transaction()
+    await blocking.start()
+    table = f"{harness.schema}.records"
+    taken = (
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(r, jsonb_build_object('id', $1::text))).* FROM {table} AS r"
+    )
+    await second.execute(f"{taken} WHERE id = $2", new.id, old.id)  # the creation waits until this is undone
+    async with first.transaction():
+        await first.execute(f"SELECT FROM {table} WHERE id = $1 FOR UPDATE", old.id)
+        limit = OwnerLimit(1, evict_oldest=True)
+        login = asyncio.create_task(ask(store, new.create(owner="alice", limit=limit)))
+        await waits("take_turn")
+        others = other.renewed()
+        await ask(store, other.rotate(others, login=Login("alice")))
+    await waits("run")
+    await ask(store, others.rotate(other, login=Login("bob")))
+    await blocking.rollback()
+    assert (await login).outcome is Outcome.DONE
+    assert (await ask(store, old.load())).outcome is Outcome.DESTROYED
+    assert (await ask(store, other.load())).outcome is Outcome.DONE
+    for connection in (first, second, observer):
+        await connection.close()
 
 
 async def test_behind_a_pooler_an_update_takes_four_trips(harness: PostgreSQLHarness) -> None:

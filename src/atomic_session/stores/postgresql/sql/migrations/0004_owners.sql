@@ -5,19 +5,24 @@
 -- Parameters: owner; the id of the session that logs in; now.
 -- Result:     the ids of the other live sessions of the owner, the latest used first, all of them locked.
 -- One step:   the turn is a lock that ends with the transaction, and is taken before any row.  Then the rows are
---             locked, and only then looked at.
+--             locked, and only then looked at.  Who became the owner's meanwhile without taking a turn is not among
+--             them: nothing would keep it the owner's until it is ended.
 CREATE FUNCTION "atomic_session".take_turn(its_owner text, its_id text, now bigint)
 RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    locked text[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('"atomic_session"' || its_owner, 6021));
-    PERFORM FROM "atomic_session".records AS s
-      WHERE s.owner = its_owner OR s.id = its_id
-      ORDER BY s.id
-        FOR NO KEY UPDATE;
+    locked := ARRAY(
+        SELECT s.id
+          FROM "atomic_session".records AS s
+         WHERE s.owner = its_owner OR s.id = its_id
+         ORDER BY s.id
+           FOR NO KEY UPDATE);
     RETURN ARRAY(
         SELECT s.id
           FROM "atomic_session".records AS s
-         WHERE s.owner = its_owner AND s.id <> its_id AND now < s.idle_deadline
+         WHERE s.id = ANY (locked) AND s.owner = its_owner AND s.id <> its_id AND now < s.idle_deadline
            AND (s.absolute_deadline IS NULL OR now < s.absolute_deadline)
          ORDER BY s.last_used DESC, s.id);
 END $$;
