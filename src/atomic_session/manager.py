@@ -26,6 +26,9 @@ __all__ = ["SessionManager"]
 
 Result = TypeVar("Result")
 
+_MOST_AT_ONCE = 2**31 - 1
+"""How many records one purge may remove: a number that every engine can hold."""
+
 
 class SessionManager:
     """
@@ -152,6 +155,7 @@ class SessionManager:
         check_owner(owner)
         if keep is not None:
             _check_id(keep, "keep")
+            keep = keep if is_session_id(keep) else None  # no session has it, and not every engine can look for it
         store = await self._dispatcher.open()
         ended = await self._in_time(store.destroy_all(owner, keep, self.settings.clock()), OutcomeUnknown)
         with heard_by(self.settings.on_event):
@@ -168,7 +172,7 @@ class SessionManager:
         if type(limit) is not int or limit < 1:
             raise ValueError(f"limit must be a positive whole number, not {limit!r}")
         store = await self._dispatcher.open()
-        return await self._in_time(store.purge(self.settings.clock(), limit), OutcomeUnknown)
+        return await self._in_time(store.purge(self.settings.clock(), min(limit, _MOST_AT_ONCE)), OutcomeUnknown)
 
     async def _in_time(
         self, work: Coroutine[Any, Any, Result], late: type[StoreUnavailable] | type[OutcomeUnknown]

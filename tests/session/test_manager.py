@@ -97,6 +97,17 @@ async def test_an_id_that_is_no_text_is_refused_and_ends_nothing(any_site: Site,
     assert len(await any_site.manager.sessions_of("ann")) == 1
 
 
+@pytest.mark.parametrize("nobodys", ["", "x", "a\0b", "\ud800", "A" * 22 + "\n"])
+async def test_what_is_no_sessions_id_keeps_nothing(any_site: Site, nobodys: str) -> None:
+    await _login(any_site, "ann")
+    assert await any_site.manager.destroy_all("ann", keep=nobodys) == 1
+
+
+async def test_a_purge_takes_any_number(any_site: Site) -> None:
+    for limit in (2**31, 2**63, 10**30):
+        assert await any_site.manager.purge(limit) == 0
+
+
 @pytest.mark.parametrize("nonsense", [0, -1, 1.5, "10", True, None])
 async def test_a_purge_takes_a_positive_number(any_site: Site, nonsense: Any) -> None:
     with pytest.raises(ValueError, match="limit"):
