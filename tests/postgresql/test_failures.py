@@ -29,6 +29,8 @@ from atomic_session.testing.holder import NOW, Holder, ask, started
 
 PATIENCE = 2.0
 
+_LOCK_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
 
 @pytest.fixture
 def server() -> Iterator[PostgreSQL]:
@@ -319,7 +321,8 @@ async def test_a_server_that_only_reads_is_refused_at_the_start_and_later(server
 async def test_statements_that_the_server_undoes_for_others_are_repeated(server: PostgreSQL) -> None:
     """Under `serializable` two writers of one session cannot both succeed the first time."""
     await _run(server.url, "ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'")
-    stores = [PostgreSQLStore.from_url(server.url, timeout=20) for _ in range(4)]
+    pools = [await asyncpg.create_pool(server.url, min_size=1, max_size=1) for _ in range(4)]
+    stores = [PostgreSQLStore(pool, timeout=20) for pool in pools]
     holder = await started(stores[0], {"n": 0})
     for store in stores:
         await store.open()
@@ -334,7 +337,27 @@ async def test_statements_that_the_server_undoes_for_others_are_repeated(server:
     done = await asyncio.gather(*map(write, stores))
     assert await _count(server.url, holder) == sum(done)
     assert sum(done) > 15
-    for store in stores:
+    for pool in pools:
+        await pool.close()
+
+
+async def test_connections_of_our_own_have_nothing_undone_for_others(server: PostgreSQL) -> None:
+    await _run(server.url, "ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'")
+    async with proxy(server.url) as wire:
+        store = PostgreSQLStore.from_url(wire.url, timeout=PATIENCE)
+        holder = await started(store, {"n": 0})
+        await ask(store, holder.update(Inc.of("n", 1)))  # the statement is prepared
+        connection = await asyncpg.connect(server.url)
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute("UPDATE atomic_session.records SET last_used = last_used")
+            before = wire.requests
+            update = asyncio.create_task(ask(store, holder.update(Inc.of("n", 1))))
+            async with asyncio.timeout(PATIENCE):
+                while not await _fetch(server.url, _LOCK_WAITS):
+                    assert not update.done()
+        assert (await update).data == {"n": 2}
+        assert wire.requests - before == 1
+        await connection.close()
         await store.close()
 
 
@@ -357,12 +380,11 @@ async def test_an_update_that_is_cancelled_while_it_is_alone_harms_nobody(server
     dispatcher = Dispatcher(store, PATIENCE)
     holder, other = await started(store, {"n": 0}), await started(store, {"n": 0})
     connection = await asyncpg.connect(server.url)
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     async with connection.transaction():
         await connection.execute("SELECT FROM atomic_session.records WHERE id = $1 FOR UPDATE", holder.id)
         alone = asyncio.create_task(dispatcher.submit(holder.update(Inc.of("n", 1))))
         async with asyncio.timeout(PATIENCE):
-            while not await _fetch(server.url, waits):
+            while not await _fetch(server.url, _LOCK_WAITS):
                 assert not alone.done()
         alone.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -18,8 +18,11 @@ Connection: TypeAlias = Any
 _STATEMENTS = 100
 """How many statements are kept prepared, as is the driver's own default."""
 
-_AVOID_LONG_READS = "SET enable_seqscan = off"
-"""No plan reads a whole table that is small now: the plan would stay when it has grown."""
+_OUR_SETTINGS = "SET enable_seqscan = off; SET default_transaction_isolation = 'read committed'"
+"""
+No plan reads a whole table that is small now: the plan would stay when it has grown.  Nor does an account's own level
+of isolation have the server undo, for the sake of others, what it could do after them.
+"""
 
 _FAREWELL = 4
 """How many times as long as a connection takes at most, closing may take: what is under way is waited for."""
@@ -203,7 +206,7 @@ async def _connection(dsn: str, address: Address) -> Connection:
         if unknown and await connection.fetchval("SHOW transaction_read_only") == "on":
             raise asyncpg.TargetServerAttributeNotMatched("the server is read-only")
         if address.cached:  # else it belongs to others, too
-            await connection.execute(_AVOID_LONG_READS)
+            await connection.execute(_OUR_SETTINGS)
     except BaseException:
         abandon(connection)
         raise
