@@ -48,6 +48,16 @@ async def test_more_stores_than_server_connections_work_at_once(harness: Postgre
     assert (await ask(stores[0], holder.load())).data == {"n": 200}
 
 
+async def test_connections_that_others_have_next_are_left_as_they_were(harness: PostgreSQLHarness, pooler: str) -> None:
+    holder = await started(await harness.make(), {"n": 0})
+    pool = await asyncpg.create_pool(pooler, min_size=1, max_size=3, statement_cache_size=0)
+    store = PostgreSQLStore(pool, schema=harness.schema, in_transactions=True)
+    assert (await ask(store, holder.update(Inc.of("n", 1)))).data == {"n": 1}
+    changed = "SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE ANY ('{enable%,default%}')"
+    assert await asyncio.gather(*[pool.fetch(changed) for _ in range(9)]) == [[]] * 9
+    await pool.close()
+
+
 async def test_a_pool_of_the_applications_own_works_behind_it(harness: PostgreSQLHarness, pooler: str) -> None:
     await harness.make()
     pool = await asyncpg.create_pool(pooler, min_size=1, max_size=3, statement_cache_size=0)
