@@ -21,6 +21,8 @@ from atomic_session.stores.redis import RedisStore
 from atomic_session.testing import CASES, Case
 from atomic_session.testing.holder import HOUR, NOW, Holder, ask, started
 
+PATIENCE = 1.0
+
 HEALED = 20.0
 """Seconds within which a Cluster works again after it lost a master."""
 
@@ -110,6 +112,19 @@ async def test_the_list_of_an_owner_heals_itself_on_a_cluster_too(harness: Redis
     assert {info.id for info in await store.sessions_of("alice", NOW + HOUR)} == {holder.id for holder in holders}
     assert await store.destroy_all("alice", holders[0].id, NOW + HOUR) == 11
     await client.aclose()
+
+
+async def test_a_cluster_that_does_not_answer_is_unavailable_in_time_however_many_ask() -> None:
+    with valkey.cluster() as frozen:
+        store = RedisStore.from_url(frozen.url, timeout=PATIENCE)
+        for node in frozen.nodes:
+            node.freeze()
+        began = time.monotonic()
+        ends = await asyncio.gather(*[ask(store, Holder().load()) for _ in range(12)], return_exceptions=True)
+        seconds = time.monotonic() - began
+        await store.close()
+    assert {type(end) for end in ends} == {StoreUnavailable}
+    assert seconds < 3 * PATIENCE
 
 
 async def test_a_master_that_dies_is_replaced_and_what_was_lost_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

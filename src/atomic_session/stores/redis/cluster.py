@@ -99,7 +99,7 @@ class ClusterLink:
     async def _node_of(self, request: Request) -> Any:
         try:
             if not self._known:
-                async with self._learning, asyncio.timeout(self._timeout / 2):
+                async with asyncio.timeout(self._timeout / 2), self._learning:  # who waits for others waits no longer
                     await self._client.initialize()
                     self._known = True
             return self._client.get_node_from_key(request.key)
@@ -111,8 +111,8 @@ class ClusterLink:
             await self._client.nodes_manager.move_slot(error)
 
     async def _learn(self) -> None:
-        """Ask which server has which keys; nobody waits where somebody asks already."""
-        if self._learning.locked():
+        """Ask again which server has which keys; nobody waits where somebody asks already."""
+        if not self._known or self._learning.locked():
             return
         try:
             async with self._learning, asyncio.timeout(self._timeout / 2):
