@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from redis.asyncio import RedisCluster
+from redis.asyncio import Redis, RedisCluster
 from tests.harnesses.redis import RedisHarness
+from tests.redis.rights import documented_rights
 from tests.servers import valkey
 from tests.servers.valkey import Cluster
 
@@ -65,6 +66,16 @@ async def test_a_client_of_the_applications_own_may_be_a_cluster(cluster: Cluste
     assert (await ask(store, holder.update(Inc.of("n", 1)))).data == {"n": 1}
     await store.close()
     await client.aclose()
+
+
+async def test_an_account_with_the_documented_rights_will_do(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        client: Any = Redis(port=node.port)
+        await client.execute_command("ACL SETUSER fit " + documented_rights("p"))
+        await client.aclose()
+    store = RedisStore.from_url(cluster.url.replace("//", "//fit:p@"))
+    await store.open()
+    await store.close()
 
 
 async def test_requests_follow_a_key_that_moves(cluster: Cluster, harness: RedisHarness) -> None:

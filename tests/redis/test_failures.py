@@ -8,7 +8,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from tests.redis.proxy import Proxy, proxy
+from tests.redis.rights import documented_rights
 from tests.servers import valkey
 from tests.servers.valkey import Valkey
 
@@ -234,11 +234,7 @@ async def test_a_replica_is_refused_at_the_start_and_later(server: Valkey) -> No
 async def test_an_account_that_may_not_do_all_is_refused_at_the_start(server: Valkey) -> None:
     client: Any = Redis.from_url(server.url)
     await client.execute_command("ACL SETUSER poor on >p ~* +@all -pexpire")
-    documented = (
-        (Path(__file__).parents[2] / "docs/redis.md").read_text("utf-8").partition("ACL SETUSER sessions on")[2]
-    )
-    rights = " ".join(documented.partition("```")[0].split()).replace(">password", ">p")
-    await client.execute_command("ACL SETUSER fit on " + rights)
+    await client.execute_command("ACL SETUSER fit " + documented_rights("p"))
     store = RedisStore.from_url(f"redis://poor:p@127.0.0.1:{server.port}", timeout=PATIENCE)
     with pytest.raises(StoreUnavailable, match="not fit"):
         await store.open()
