@@ -12,13 +12,13 @@ import pytest
 from tests.harnesses.redis import RedisHarness
 from tests.redis.proxy import proxy
 
-from atomic_session.commands import Command, Login, Outcome
+from atomic_session.commands import Command, Login, Outcome, OwnerLimit
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.operators import AddToSet, Inc, Pull, Push, Set, When
 from atomic_session.record import Lifetimes
 from atomic_session.session import Session
 from atomic_session.stores.redis import RedisStore
-from atomic_session.testing.holder import HOUR, NOW, ask, started
+from atomic_session.testing.holder import HOUR, NOW, Holder, ask, started
 from atomic_session.testing.site import Site
 
 
@@ -149,6 +149,34 @@ async def test_a_renewal_keeps_the_list_of_the_owner_alive(harness: RedisHarness
 
     assert [info.id for info in await store.sessions_of("alice", NOW + HOUR)] == [holder.id]
     assert await client.pttl(f"{harness.prefix}owner:alice") > 10 * HOUR
+    await client.aclose()
+
+
+@pytest.mark.parametrize("limit", [None, OwnerLimit(3, evict_oldest=True)])
+@pytest.mark.parametrize("max_age", [None, 1_000 * HOUR])
+@pytest.mark.parametrize("comes", ["with its owner", "by a login", "by a renewal"])
+async def test_the_list_of_an_owner_stays_while_a_session_may_live_without_a_renewal(
+    harness: RedisHarness, limit: OwnerLimit | None, max_age: int | None, comes: str
+) -> None:
+    store = await harness.make()
+    client = harness.client()
+    holder = Holder(lifetimes=Lifetimes(max_age=100 * HOUR))
+    now = NOW
+    owner = None if comes == "by a login" else "alice"
+    await ask(store, holder.create({"n": 0}, max_age=max_age, owner=owner, limit=limit))
+    if comes == "by a login":
+        new = holder.renewed()
+        await ask(store, holder.rotate(new, login=Login("alice", limit)))
+        holder = new
+    if comes == "by a renewal":
+        now = NOW + (max_age or 100 * HOUR) // 2
+        await client.delete(f"{harness.prefix}owner:alice")
+        assert (await ask(store, holder.update(Inc.of("n", 1), now=now))).renewed
+    last = now + (max_age or 100 * HOUR) // 10 - 1
+    answer = await ask(store, holder.update(Inc.of("n", 1), now=last))
+    assert answer.record is not None
+    assert not answer.renewed
+    assert await client.pttl(f"{harness.prefix}owner:alice") > answer.record.idle_deadline - now
     await client.aclose()
 
 

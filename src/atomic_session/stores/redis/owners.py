@@ -27,7 +27,7 @@ from .link import Reply, Request, plain, running
 from .records import HOT, OWNER, STATIC, record_of
 from .scripts import CONFIRM, DESTROY, ENLIST, STRIKE
 
-__all__ = ["SLACK", "Owners"]
+__all__ = ["SLACK", "Owners", "stay_of"]
 
 SLACK = 3_600_000
 """Milliseconds that the server waits longer than a deadline, as in `lua/guard.lua`."""
@@ -39,6 +39,11 @@ _CONTENDERS = 10_000
 """How often a place is tried for, while others take it first."""
 
 Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
+
+
+def stay_of(record: Record, now: Instant) -> int:
+    """Return how many milliseconds *record* may live before a renewal, of which the list of its owner hears again."""
+    return record.renew_at - now + record.idle_deadline - record.last_used
 
 
 class _Entry(Struct, frozen=True):
@@ -134,7 +139,7 @@ class Owners:
     async def refresh(self, record: Record, now: Instant) -> None:
         """Have the list of its owner name a record that was renewed, and stay as long as it."""
         if record.owner is not None:
-            await self._try(self._confirm(record.owner, record.id, record.idle_deadline - now, back=1))
+            await self._try(self._confirm(record.owner, record.id, stay_of(record, now), back=1))
 
     def _confirm(self, owner: str, id: str, stay: int, *, back: int) -> Request:
         return running(CONFIRM, self.key_of(owner), [id, stay + SLACK, back])

@@ -14,7 +14,7 @@ from .answers import AGAIN, answer_of
 from .compile import compile_command
 from .failures import refused
 from .link import Reply, Request, plain, running
-from .owners import SLACK, Owners
+from .owners import SLACK, Owners, stay_of
 from .records import HOT, STATIC, Kept, Texts, hot_of, kept_of, ours_of, size_of, texts_in, texts_in_raw
 from .scripts import CREATE, REPLACE
 from .turns import Turns, takes_several
@@ -92,14 +92,14 @@ class Work:
             return OutcomeUnknown(str(error))
 
     async def _seated(self, command: Command, login: Login, fate: Fate, going: Sequence[str]) -> Fate:
-        owner, now, stay = login.owner, command.now, _stay(command)
-        if isinstance(fate, Answer) and fate.outcome is Outcome.DONE:
+        owner, now = login.owner, command.now
+        if isinstance(fate, Answer) and fate.outcome is Outcome.DONE and fate.record is not None:
             await self._owners.bury(owner, going, now)
-            if not await self._owners.settle(owner, command.id, stay):
+            if not await self._owners.settle(owner, command.id, stay_of(fate.record, now)):
                 await self._owners.bury(owner, [command.id], now)
         elif isinstance(fate, Answer):
-            await self._owners.restore(owner, going, stay)
-            await self._owners.settle(owner, command.id, stay)
+            await self._owners.restore(owner, going, _stay(command))
+            await self._owners.settle(owner, command.id, _stay(command))
         return fate
 
     async def _full(self, command: Command, error: LimitExceeded) -> Fate:
@@ -213,10 +213,13 @@ def _as_unavailable(error: AtomicSessionError) -> AtomicSessionError:
 
 
 def _stay(command: Command) -> int:
-    """Return how many milliseconds a session will live after a login, by what is known before it."""
+    """Return how many milliseconds a session may live after a login without a renewal, by what is known before it."""
+    now = command.now
     if type(command) is Create:
-        return command.record.idle_deadline - command.now
-    return command.lifetimes.max_age if type(command) is Rotate else 0
+        return stay_of(command.record, now)
+    if type(command) is not Rotate:
+        return 0
+    return command.lifetimes.renew_at(now, None) - now + command.lifetimes.max_age
 
 
 def _flat(fields: Texts) -> list[Part]:
