@@ -15,6 +15,7 @@ from atomic_session.commands import Answer, Outcome
 from atomic_session.errors import OutcomeUnknown, StoreUnavailable
 from atomic_session.operators import Inc
 from atomic_session.stores.redis import RedisStore
+from atomic_session.stores.redis.scripts import SCRIPTS
 from atomic_session.testing.holder import ask, started
 
 MANY = 1_500
@@ -44,6 +45,21 @@ async def test_what_was_never_sent_goes_over_the_next_connection(harness: RedisH
         count = ((await ask(direct, holder.load())).data or {})["n"]
         assert isinstance(count, int)
         assert MANY - 1_000 <= count <= MANY  # what had no answer was applied once or not at all
+        await store.close()
+
+
+async def test_the_scripts_that_a_server_lost_are_not_sent_for_each_command(harness: RedisHarness) -> None:
+    await harness.make()
+    async with proxy(_port(harness)) as wire:
+        store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
+        holders = [await started(store, {"n": 0}) for _ in range(200)]
+        before = wire.heard.count(b"LOAD")
+        client = harness.client()
+        await client.script_flush()
+        await client.aclose()
+        answers = await asyncio.gather(*[ask(store, holder.update(Inc.of("n", 1))) for holder in holders])
+        assert [answer.data for answer in answers] == [{"n": 1}] * 200
+        assert 0 < wire.heard.count(b"LOAD") - before <= 5 * len(SCRIPTS)  # those that are answered late ask again
         await store.close()
 
 

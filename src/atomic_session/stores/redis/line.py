@@ -41,11 +41,15 @@ class Line:
     Bring requests to the server of *node*, and give up what was not answered within *timeout* seconds.
 
     A connection must be had in half of that: until then nothing was sent.
+
+    Attributes:
+        loading: the scripts that were put last; what is put before they are answered comes after them.
     """
 
     def __init__(self, node: Node, timeout: float) -> None:
         self._node = node
         self._timeout = timeout
+        self.loading: asyncio.Future[list[Reply]] | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Parcel] = deque()
         self._wire: Wire | None = None

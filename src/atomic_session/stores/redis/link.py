@@ -96,7 +96,7 @@ class Link(Protocol):
 
 
 async def with_scripts(line: Line, requests: Sequence[bytes], replies: list[Reply]) -> list[Reply]:
-    """Where the server had lost its scripts, load them all and send again what was not carried out."""
+    """Where the server had lost its scripts, have them loaded and send again what was not carried out."""
     missing = [place for place, reply in enumerate(replies) if type(reply) is NoScriptError]
     if missing:
         again = await after_scripts(line, [requests[place] for place in missing])
@@ -106,9 +106,10 @@ async def with_scripts(line: Line, requests: Sequence[bytes], replies: list[Repl
 
 
 async def after_scripts(line: Line, requests: Sequence[bytes]) -> list[Reply]:
-    """Load all scripts, and carry out *requests* in the same trip."""
-    loads = [pack((b"SCRIPT", b"LOAD", script.text)) for script in SCRIPTS]
-    return (await line.put([*loads, *requests]))[len(loads) :]
+    """Load all scripts, unless they are on their way, and carry out *requests* behind them."""
+    if line.loading is None or line.loading.done():
+        line.loading = line.put([pack((b"SCRIPT", b"LOAD", script.text)) for script in SCRIPTS])
+    return await line.put(requests)
 
 
 async def refreshed(connection: Any) -> None:
