@@ -27,7 +27,7 @@ from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreUnavailabl
 from atomic_session.operators import Inc, Set
 from atomic_session.registry import open_url
 from atomic_session.stores.redis import RedisStore
-from atomic_session.testing.holder import NOW, Holder, ask, started
+from atomic_session.testing.holder import MINUTE, NOW, Holder, ask, started
 
 PATIENCE = 1.0
 
@@ -309,6 +309,20 @@ async def test_a_record_that_is_not_ours_keeps_no_other_of_its_owner_alive(serve
     with pytest.raises(CorruptRecord):
         await store.destroy_all("alice", None, NOW)
     assert [(await ask(store, holder.load())).outcome for holder in others] == [Outcome.DESTROYED] * 2
+    await store.close()
+
+
+async def test_a_record_that_is_not_ours_keeps_its_owner_neither_from_a_login_nor_from_a_look(server: Valkey) -> None:
+    store = RedisStore.from_url(server.url)
+    await store.open()
+    spoilt, other = [await started(store, {"n": 0}, owner="alice") for _ in range(2)]
+    client: Any = Redis(port=server.port)
+    await client.hset(f"atomic-session:session:{spoilt.id}", "\0h", "junk")
+    await client.aclose()
+    later = NOW + 2 * MINUTE  # no login can be under way any more
+    new, login = await started(store, {"n": 0}), Login("alice", OwnerLimit(2, evict_oldest=False))
+    assert (await ask(store, new.rotate(new.renewed(), later, login=login))).outcome is Outcome.DONE
+    assert {info.id for info in await store.sessions_of("alice", later)} == {other.id, new.id}
     await store.close()
 
 

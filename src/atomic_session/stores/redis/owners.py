@@ -179,5 +179,8 @@ def _scores(flat: Sequence[Any]) -> dict[str, bytes]:
 
 
 def _entry(id: str, till: bytes, fields: Sequence[bytes | None]) -> _Entry:
-    record = None if fields[0] is None else record_of(id, *fields)
+    try:
+        record = None if fields[0] is None else record_of(id, *fields)
+    except CorruptRecord:  # nobody can use it: to the others it is none
+        record = None
     return _Entry(id, int(float(till)), record)
