@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from ...commands import Command, Create, Destroy, Load, Outcome, OwnerLimit, Rotate, Touch, Update
-from ...errors import AtomicSessionError, StoreUnavailable
+from ...errors import AtomicSessionError, CorruptRecord, OutcomeUnknown, StoreUnavailable
 from ...operators import Set, Unset
 from ...operators import Update as Operators
 from ...record import Lifetimes, new_record
@@ -42,8 +42,8 @@ async def prove(link: Link, work: Work, owners: Owners) -> None:
                 raise StoreUnavailable(f"a trial {type(command).__name__} ends as {fate.outcome.name}")
         await owners.destroy_all(token.id, None, _NOW)
         await owners.live(token.id, _NOW + 10**9)
-    except AtomicSessionError as error:
-        raise StoreUnavailable(f"the server is not fit for sessions: {error}") from error
+    except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
+        raise StoreUnavailable(f"the server is not fit for sessions: {error.reason}") from error
     finally:
         await link.send([plain("DEL", key) for key in keys])
     await _warn_of_eviction(link, keys[0])

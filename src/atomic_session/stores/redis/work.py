@@ -88,8 +88,8 @@ class Work:
         fate = self._fate(command, reply)
         try:
             return await self._seated(command, login, fate, going)
-        except AtomicSessionError as error:  # the login is done; who should have given way may live on
-            return OutcomeUnknown(str(error))
+        except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
+            return OutcomeUnknown(error.reason)  # the login is done; who should have given way may live on
 
     async def _seated(self, command: Command, login: Login, fate: Fate, going: Sequence[str]) -> Fate:
         owner, now = login.owner, command.now
