@@ -15,7 +15,9 @@ LOST = (exceptions.RedisError, OSError, TimeoutError)
 """What is raised where a connection cannot be had, or breaks."""
 
 _LONGEST = 300
-_TELLING = re.compile(r"[,:]? with args beginning with.*|[,:]? script: .*|, on @user_script.*", re.DOTALL)
+_TELLING = re.compile(
+    r"[,:]? with args beginning with.*|[,:]? script: (?=[0-9a-f]{40}|on @).*|, on @user_script.*", re.DOTALL
+)
 """Where a server's words begin to repeat what it was sent, or to tell where in a script it was."""
 
 
