@@ -15,7 +15,7 @@ from atomic_session.cookies import CookieCodec, CookieSettings
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.errors import CorruptRecord
 from atomic_session.manager import SessionManager
-from atomic_session.operators import AddToSet, Inc, Push, Rename, Set, SetDefault, Take, Unset, When
+from atomic_session.operators import AddToSet, Inc, Pull, Push, Rename, Set, SetDefault, Take, Unset, When
 from atomic_session.session import Session, new_session
 from atomic_session.stores.mongodb import MongoStore
 from atomic_session.testing.holder import HOUR, NOW, Holder, ask, started
@@ -199,6 +199,26 @@ async def test_each_command_of_a_batch_is_told_its_own_outcome_and_only_a_creati
     assert answers[11].data == {**DATA, "n": 3}
     async with AsyncMongoClient[dict[str, Any]](url) as client:
         assert await client.get_default_database()["sessions"].count_documents({}) == 8 + 1
+
+
+@pytest.mark.parametrize(
+    ("items", "outcome"),
+    [
+        ([When.of("n", 7), When.of("d.x", 1), Inc.of("n", 1)], Outcome.UNMET),
+        ([When.of("n", 7), When.of("n", 7), Inc.of("n", 1)], Outcome.UNMET),
+        ([When.of("d", {"x": 7}), When.of("d.x", 7), Inc.of("n", 1)], Outcome.UNMET),
+        ([When.of("n", 7), Pull.of("l", 1)], Outcome.UNMET),
+        ([Pull.of("l", 1), AddToSet.of("m", [1]), Inc.of("d", 1)], Outcome.REFUSED),
+    ],
+    ids=str,
+)
+async def test_an_update_that_asks_twice_about_one_place_and_misses_disturbs_nobody(
+    store: MongoStore, items: list[Any], outcome: Outcome
+) -> None:
+    missing, other = [await started(store, DATA) for _ in range(2)]
+    batch = [missing.update(*items), other.update(Inc.of("n", 1)), Holder().update(*items)]
+    answers = await store.execute(batch)
+    assert [answer.outcome for answer in answers] == [outcome, Outcome.DONE, Outcome.ABSENT]
 
 
 async def test_no_outcome_is_guessed_where_many_processes_write_the_same_sessions(url: str, store: MongoStore) -> None:

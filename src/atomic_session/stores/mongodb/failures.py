@@ -29,8 +29,11 @@ __all__ = ["DUPLICATE", "MISSED", "REFUSALS", "door"]
 REFUSALS = frozenset({2, 14, 28, 40})
 """BadValue, TypeMismatch, PathNotViable, ConflictingUpdateOperators: an operator does not fit."""
 
-MISSED = 66
-"""ImmutableField: the server's answer to our upserts, which never insert anything."""
+MISSED = frozenset({54, 66})
+"""
+What the server answers to our upserts where nothing matched, for they never insert anything: ImmutableField; and, where
+the filter asks twice about one place, NotSingleValueField.
+"""
 
 DUPLICATE = 11000
 

@@ -2,8 +2,8 @@
 How commands travel: one alone in one trip, several in one unordered bulk write and one find.
 
 The outcome of each statement of a bulk is certain.  Each is an upsert that would insert an `_id` other
-than the one it asks for: one that matches is applied, one that does not is answered with error 66
-at its place, and nothing is ever inserted.
+than the one it asks for: one that matches is applied, one that does not is answered with an error
+at its place (`failures.MISSED`), and nothing is ever inserted.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def _missed(details: Any) -> set[int]:
         OutcomeUnknown: the server could not finish the others.
     """
     errors = details.get("writeErrors", ())
-    strange = {error["code"] for error in errors} - REFUSALS - {MISSED, DUPLICATE}
+    strange = {error["code"] for error in errors} - REFUSALS - MISSED - {DUPLICATE}
     if strange or details.get("writeConcernErrors"):
         raise OutcomeUnknown(f"the server could not finish a batch, codes {sorted(strange)}") from None
     return {error["index"] for error in errors}
