@@ -13,7 +13,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from atomic_session.commands import Answer, Command, Destroy, Outcome
 from atomic_session.cookies import CookieCodec, CookieSettings
 from atomic_session.dispatcher import Dispatcher
-from atomic_session.errors import CorruptRecord
+from atomic_session.errors import CorruptRecord, StoreUnavailable
 from atomic_session.manager import SessionManager
 from atomic_session.operators import AddToSet, Inc, Pull, Push, Rename, Set, SetDefault, Take, Unset, When
 from atomic_session.session import Session, new_session
@@ -219,6 +219,32 @@ async def test_an_update_that_asks_twice_about_one_place_and_misses_disturbs_nob
     batch = [missing.update(*items), other.update(Inc.of("n", 1)), Holder().update(*items)]
     answers = await store.execute(batch)
     assert [answer.outcome for answer in answers] == [outcome, Outcome.DONE, Outcome.ABSENT]
+
+
+@pytest.mark.parametrize("place", ["beside others", "alone"])
+async def test_what_the_collection_forbids_is_refused_at_once_and_disturbs_nobody(
+    store: MongoStore, url: str, place: str
+) -> None:
+    async with AsyncMongoClient[dict[str, Any]](url) as client:
+        database = client.get_default_database()
+        await database["sessions"].create_index("data.email", unique=True, sparse=True)
+        await database.command("collMod", "sessions", validator={"data.n": {"$not": {"$gt": 100}}})
+    holder, other, _ = [await started(store, data) for data in (DATA, DATA, {"email": "a"})]
+    for forbidden in (
+        holder.update(Set.of("email", "a")),
+        holder.update(Set.of("n", 101)),
+        holder.update(AddToSet.of("l", [{"a": 1, "b": 2}]), Set.of("n", 101)),
+        Holder().create({"email": "a"}),
+        Holder().create({"n": 101}),
+    ):
+        if place == "alone":
+            with pytest.raises(StoreUnavailable, match=r"code (11000|121)$"):
+                await ask(store, forbidden)
+            continue
+        refused, done = await store.execute([forbidden, other.update(Inc.of("n", 1))])
+        assert isinstance(refused.error, StoreUnavailable)
+        assert done.outcome is Outcome.DONE
+    assert (await ask(store, holder.load())).data == DATA
 
 
 async def test_no_outcome_is_guessed_where_many_processes_write_the_same_sessions(url: str, store: MongoStore) -> None:

@@ -8,12 +8,12 @@ at its place (`failures.MISSED`), and nothing is ever inserted.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pymongo import InsertOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from ...commands import Answer, Command, Create, Outcome, Update
 from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
@@ -30,6 +30,7 @@ Way: TypeAlias = Callable[[Command], Awaitable[Answer]]
 
 _EXISTS = Answer(Outcome.EXISTS)
 _NEVER = {"_id": 0}
+_BY_ID = {"_id": 1}
 _WITHOUT_DATA = {"data": False}
 _NOTHING_BUT_ID = {"_id": True}
 
@@ -108,12 +109,14 @@ class Trips:
 
     async def _round(self, works: Sequence[_Work]) -> None:
         sent = [(work, work.statement) for work in works if work.statement is not None]
-        missed = await self._send_all([statement for _, statement in sent]) if sent else set()
+        errors = await self._send_all([statement for _, statement in sent]) if sent else {}
         hits: list[tuple[_Work, Statement]] = []
         for place, (work, statement) in enumerate(sent):
-            if place not in missed:
+            if place not in errors:
                 hits.append((work, statement))
                 work.answer = statement.answer
+            elif (refusal := _refusal(statement, errors[place])) is not None:
+                work.answer = Answer(Outcome.REFUSED, error=refusal)
             elif statement.update is None:
                 work.answer = _EXISTS
         found = await self._find_all([work.command.id for work in works if work.answer is None])
@@ -165,20 +168,23 @@ class Trips:
                     projection=_projection(command, statement),
                     return_document=ReturnDocument.BEFORE if statement.takes else ReturnDocument.AFTER,
                 )
-        except (DuplicateKeyError, OperationFailure):  # an operator does not fit, or the id is taken
+        except OperationFailure as error:
+            refusal = _refusal(statement, error.details or {})
+            if refusal is not None:
+                raise refusal from None
             return False, None
         return document is not None, document
 
-    async def _send_all(self, statements: Sequence[Statement]) -> set[int]:
-        """Send *statements* together, and return the places of those that matched nothing."""
+    async def _send_all(self, statements: Sequence[Statement]) -> dict[int, Document]:
+        """Send *statements* together, and return the errors of those that did nothing by their places."""
+        errors: dict[int, Document] = {}
         try:
             with door(writing=True):
                 await self._collection.bulk_write([_request(statement) for statement in statements], ordered=False)
-            missed: set[int] = set()
         except BulkWriteError as error:
-            missed = _missed(error.details)
-        self._written = self._written or len(missed) < len(statements)
-        return missed
+            errors = _errors(error.details, len(statements))
+        self._written = self._written or len(errors) < len(statements)
+        return errors
 
     async def _find(self, session_id: str) -> Document | None:
         with door(writing=self._written):
@@ -211,18 +217,28 @@ def _request(statement: Statement) -> InsertOne[Document] | UpdateOne:
     return UpdateOne(statement.filter, {**statement.update, "$setOnInsert": _NEVER}, upsert=True)
 
 
-def _missed(details: Any) -> set[int]:
+def _errors(details: Any, count: int) -> dict[int, Document]:
     """
-    Return the places of the statements that did nothing.
+    Return the errors of those of *count* statements that did nothing by their places.
 
     Raises:
-        OutcomeUnknown: the server could not finish the others.
+        OutcomeUnknown: the server does not say of each what became of it.
     """
-    errors = details.get("writeErrors", ())
-    strange = {error["code"] for error in errors} - REFUSALS - MISSED - {DUPLICATE}
-    if strange or details.get("writeConcernErrors"):
-        raise OutcomeUnknown(f"the server could not finish a batch, codes {sorted(strange)}") from None
-    return {error["index"] for error in errors}
+    errors = {error["index"]: error for error in details.get("writeErrors", ())}
+    if details.get("writeConcernErrors") or details["nInserted"] + details["nMatched"] + len(errors) != count:
+        codes = sorted({error["code"] for error in errors.values()})
+        raise OutcomeUnknown(f"the server could not finish a batch, codes {codes}") from None
+    return errors
+
+
+def _refusal(statement: Statement, error: Mapping[str, Any]) -> StoreUnavailable | None:
+    """Return what a *statement* that did nothing is answered; None where it missed, or an operator does not fit."""
+    code = error.get("code")
+    if statement.update is None:
+        expected = code == DUPLICATE and error.get("keyPattern", _BY_ID) == _BY_ID
+    else:
+        expected = code in REFUSALS or code in MISSED
+    return None if expected else StoreUnavailable(f"the server refuses it with code {code}")
 
 
 def _projection(command: Command, statement: Statement) -> dict[str, bool] | None:
