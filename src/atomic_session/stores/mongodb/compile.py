@@ -15,7 +15,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-import bson
 from msgspec import Struct
 
 from ...limits import Limits
@@ -25,6 +24,7 @@ from ...operators import (
     Max,
     Min,
     Mul,
+    Operator,
     PopFirst,
     PopLast,
     Pull,
@@ -41,8 +41,9 @@ from ...operators import (
     When,
 )
 from ...paths import Path, list_index
-from ...values import MISSING, Value
-from .documents import OPTIONS, Document, encode_name, encode_path, is_wide, to_bson
+from ...values import MISSING, Value, encode
+from ...values import encode_name as text_of_name
+from .documents import Document, encode_name, encode_path, is_wide, to_bson
 
 __all__ = ["Compiled", "compile_update"]
 
@@ -101,14 +102,10 @@ _LARGEST_TERM = 1e290
 _LARGEST_FACTOR = 1e150
 """Two factors that are no larger have a finite product."""
 
-_TEXT_OVER_BSON = 3
-"""Our text of a value is never longer than three times its BSON."""
-
-_SHRINKING = ("$unset", "$pop", "$pull", "$pullAll", "$rename")
 _SHORT = frozenset({int, float, bool, type(None), datetime})
 _DIGITS = 40
 """No text of a short value is longer."""
-_AROUND_A_NAME = len('{"~s":},')
+_AROUND_A_NAME = len('{"":},')
 _PADDING = len("null,")
 
 
@@ -116,6 +113,7 @@ def compile_update(update: Update, limits: Limits) -> Compiled | None:
     """Return *update* in MongoDB's words; None where it has no exact ones."""
     words: dict[str, Document] = {}
     conditions: list[Document] = []
+    growth = 0
     for guard in update.guards:
         if not _guard(guard, conditions):
             return None
@@ -125,33 +123,39 @@ def compile_update(update: Update, limits: Limits) -> Compiled | None:
             return None
         verb, path, operand = found
         words.setdefault(verb, {})[path] = operand
-    return Compiled(words, conditions, _growth(words))
+        growth += _growth(operator)
+    return Compiled(words, conditions, growth)
 
 
-def _growth(words: dict[str, Document]) -> int:
-    growth = 0
-    for verb, paths in words.items():
-        if verb not in _SHRINKING:
-            for path, operand in paths.items():
-                growth += _growth_of(path) + _text_of(operand)
-    return growth
+def _growth(operator: Operator) -> int:
+    """Return how many bytes the text of the data may gain by *operator*."""
+    if isinstance(operator, Set | SetDefault | Min | Max):
+        return _size_of_way(operator.path) + _size_of(operator.value)
+    if isinstance(operator, Inc | Mul):
+        return _size_of_way(operator.path) + _DIGITS
+    if isinstance(operator, Push | AddToSet):
+        return _size_of_way(operator.path) + _size_of(list(operator.values))
+    if isinstance(operator, Replace):
+        return _size_of(operator.value)
+    if isinstance(operator, Rename):
+        return _size_of_names(operator.to)
+    if isinstance(operator, Unset | Take) and list_index(operator.path[-1]) is not None:
+        return _PADDING  # a list is left None
+    return 0
 
 
 @lru_cache(maxsize=4096)
-def _growth_of(path: str) -> int:
-    """Return how many bytes the names of *path*, the padding on its way, and a short value take at most."""
-    names = path.split(".")
-    padding = sum(_PADDING * int(name) for name in names if name.isdecimal())
-    return _DIGITS + _TEXT_OVER_BSON * len(path.encode()) + _AROUND_A_NAME * len(names) + padding
+def _size_of_way(path: Path) -> int:
+    """Return how many bytes are on the way to *path* at most, where nothing was: names, and the padding of lists."""
+    return _size_of_names(path) + sum(_PADDING * (list_index(name) or 0) for name in path)
 
 
-def _text_of(operand: Any) -> int:
-    kind = type(operand)
-    if kind in _SHORT:
-        return 0
-    if kind is str:
-        return _TEXT_OVER_BSON * len(operand.encode())
-    return _TEXT_OVER_BSON * len(bson.encode({"": operand}, codec_options=OPTIONS))
+def _size_of_names(path: Path) -> int:
+    return sum(len(text_of_name(name).encode()) + _AROUND_A_NAME for name in path)
+
+
+def _size_of(value: Value) -> int:
+    return _DIGITS if type(value) in _SHORT else len(encode(value))
 
 
 def _guard(guard: When, conditions: list[Document]) -> bool:
