@@ -63,7 +63,7 @@ class MongoHarness:
         return repr([document async for document in self._collection.find()]).encode()
 
     async def corrupt(self, session_id: str) -> None:
-        await self._collection.update_one({"_id": session_id}, {"$set": {"data": {"$n": "not ours"}}})
+        await self._collection.update_one({"_id": session_id}, {"$set": {"data": "not ours"}})
 
     async def close(self) -> None:
         for store in self._stores:

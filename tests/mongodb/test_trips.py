@@ -13,7 +13,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from atomic_session.commands import Answer, Command, Destroy, Outcome
 from atomic_session.cookies import CookieCodec, CookieSettings
 from atomic_session.dispatcher import Dispatcher
-from atomic_session.errors import CorruptRecord, StoreUnavailable
+from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 from atomic_session.manager import SessionManager
 from atomic_session.operators import AddToSet, Inc, Pull, Push, Rename, Set, SetDefault, Take, Unset, When
 from atomic_session.session import Session, new_session
@@ -305,6 +305,23 @@ def _keys(sent: Sequence[dict[str, Any]]) -> list[Any]:
         else:
             keys.append((command.get("filter") or command["query"]).get("_id"))
     return keys
+
+
+async def test_what_was_applied_beside_a_field_that_is_not_ours_is_not_told_as_left_alone(
+    store: MongoStore, url: str
+) -> None:
+    spoilt, other = [await started(store, {"n": 0}) for _ in range(2)]
+    async with AsyncMongoClient[dict[str, Any]](url) as client:
+        sessions = client.get_default_database()["sessions"]
+        await sessions.update_one({"_id": spoilt.id}, {"$set": {"data.%zz": 1}})
+        with pytest.raises(OutcomeUnknown, match="applied"):
+            await ask(store, spoilt.update(Inc.of("n", 1)))
+        batch = [spoilt.update(Inc.of("n", 1)), other.update(Inc.of("n", 1)), spoilt.update(Inc.of("n", 1))]
+        answers = await store.execute(batch)
+        found = await sessions.find_one({"_id": spoilt.id}) or {}
+    assert [type(answer.error) for answer in answers] == [OutcomeUnknown, type(None), OutcomeUnknown]
+    assert answers[1].outcome is Outcome.DONE
+    assert found["data"]["n"] == 3
 
 
 async def test_a_corrupt_record_in_a_batch_fails_alone_and_once(store: MongoStore, url: str) -> None:

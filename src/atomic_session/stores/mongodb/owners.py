@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 from ... import clock
 from ...clock import Instant
 from ...commands import Answer, Command, Outcome
-from ...errors import LimitExceeded, StoreUnavailable
+from ...errors import LimitExceeded, OutcomeUnknown, StoreUnavailable
 from ...lifecycle import evicted, login_of
 from ...record import Record
 from .documents import record_of, sweep_at
@@ -60,7 +60,10 @@ async def log_in(collection: Collection, trips: Trips, command: Command, timeout
             return Answer(Outcome.REFUSED, error=error) if unchanged is None else unchanged
         answer = await trips.alone(command)
         if answer.outcome is Outcome.DONE:
-            await _end(collection, going, login.owner, command.now)
+            try:
+                await _end(collection, going, login.owner, command.now)
+            except StoreUnavailable as error:  # the login is done; who should have given way may live on
+                raise OutcomeUnknown(error.reason) from error
         return answer
 
 
@@ -82,7 +85,7 @@ async def _turn(collection: Collection, owner: str, timeout: float) -> AsyncIter
     try:
         yield
     finally:
-        with door(writing=False):
+        with suppress(StoreUnavailable), door(writing=False):  # it ends by itself
             await collection.delete_one({**key, "holder": mine})
 
 

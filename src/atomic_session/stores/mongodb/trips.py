@@ -16,7 +16,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from ...commands import Answer, Command, Create, Outcome, Update
-from ...errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
+from ...errors import AtomicSessionError, CorruptRecord, OutcomeUnknown, StoreUnavailable
+from ...lifecycle import Fate, answers_of
 from ...limits import Limits
 from .documents import Document
 from .failures import DUPLICATE, MISSED, REFUSALS, door
@@ -38,12 +39,12 @@ _NOTHING_BUT_ID = {"_id": True}
 class _Work:
     """One command of a batch, and how far it is."""
 
-    __slots__ = ("answer", "command", "statement")
+    __slots__ = ("command", "fate", "statement")
 
     def __init__(self, command: Command, statement: Statement | None, answer: Answer | None) -> None:
         self.command = command
         self.statement = statement
-        self.answer = answer
+        self.fate: Fate | None = answer
 
 
 class Trips:
@@ -52,23 +53,20 @@ class Trips:
     def __init__(self, collection: Collection, limits: Limits) -> None:
         self._collection = collection
         self._limits = limits
-        self._written = False
 
     async def carry_out(self, commands: Sequence[Command], apart: set[int], way: Way) -> list[Answer]:
         """Carry out *commands*, those of one session one after the other; those whose places are *apart* by a *way*."""
-        answers: dict[int, Answer] = {}
-        try:
-            for wave in _waves(commands):
-                together = [place for place in wave if place not in apart] if apart else wave
-                for place in apart.intersection(wave):
-                    answers[place] = await way(commands[place])
-                found = await self._together([commands[place] for place in together])
-                answers.update(zip(together, found, strict=True))
-        except (StoreUnavailable, CorruptRecord) as error:
-            if self._written:
-                raise OutcomeUnknown(str(error)) from error
-            raise
-        return [answers[place] for place in range(len(commands))]
+        fates: dict[int, Fate] = {}
+        for wave in _waves(commands):
+            together = [place for place in wave if place not in apart] if apart else wave
+            for place in apart.intersection(wave):
+                fates[place] = await _fate_of(way(commands[place]))
+            found = await self._together([commands[place] for place in together])
+            fates.update(zip(together, found, strict=True))
+            if found and all(isinstance(fate, StoreUnavailable | OutcomeUnknown) for fate in found):
+                break
+        unsent = StoreUnavailable("not sent, since what was sent before it failed")
+        return answers_of([fates.get(place, unsent) for place in range(len(commands))])
 
     async def look(self, command: Command) -> Answer | None:
         """Return what *command* is answered if it changes nothing, None if it would."""
@@ -81,51 +79,57 @@ class Trips:
     async def alone(self, command: Command) -> Answer:
         """Carry out one command: in one trip, unless its statement finds another document than it hopes for."""
         work = self._work(command)
-        while work.answer is None:
-            statement = work.statement
-            if statement is not None:
-                matched, document = await self._send(command, statement)
-                if matched:
-                    self._written = True
-                    return answer_of(command, statement, document, self._limits)
-                if statement.update is None:
-                    return _EXISTS
-            self._look_at(work, await self._find(command.id))
-        return work.answer
+        while work.fate is None:
+            if work.statement is not None:
+                work.fate = await self._send(command, work.statement)
+            if work.fate is None:
+                self._look_at(work, await self._find(command.id))
+        if isinstance(work.fate, AtomicSessionError):
+            raise work.fate
+        return work.fate
 
-    async def _together(self, commands: Sequence[Command]) -> list[Answer]:
+    async def _together(self, commands: Sequence[Command]) -> list[Fate]:
         """Carry out *commands*, no two of them of one session."""
         if len(commands) == 1:
-            return [await self.alone(commands[0])]
+            return [await _fate_of(self.alone(commands[0]))]
         works = [self._work(command) for command in commands]
         for work in works:
             if work.statement is not None and work.statement.takes:
                 work.statement = None  # a bulk does not tell what was there before
-        open_works = [work for work in works if work.answer is None]
+        open_works = [work for work in works if work.fate is None]
         while open_works:
             await self._round(open_works)
-            open_works = [work for work in open_works if work.answer is None]
-        return [work.answer for work in works if work.answer is not None]
+            open_works = [work for work in open_works if work.fate is None]
+        return [work.fate for work in works if work.fate is not None]
 
     async def _round(self, works: Sequence[_Work]) -> None:
+        hits: dict[str, Statement] = {}
+        try:
+            await self._write(works, hits)
+            found = await self._find_all([work.command.id for work in works if work.fate is None])
+        except (OutcomeUnknown, StoreUnavailable) as error:
+            for work in works:
+                if work.fate is None:
+                    work.fate = OutcomeUnknown(error.reason) if work.command.id in hits else error
+            return
+        for work in works:
+            if work.fate is None:
+                document, statement = found.get(work.command.id), hits.get(work.command.id)
+                if statement is None:
+                    self._look_at(work, document)
+                else:
+                    work.fate = self._answered(work.command, statement, document)
+
+    async def _write(self, works: Sequence[_Work], hits: dict[str, Statement]) -> None:
+        """Send all statements together; those that matched come into *hits*, by the ids of their sessions."""
         sent = [(work, work.statement) for work in works if work.statement is not None]
         errors = await self._send_all([statement for _, statement in sent]) if sent else {}
-        hits: list[tuple[_Work, Statement]] = []
         for place, (work, statement) in enumerate(sent):
-            if place not in errors:
-                hits.append((work, statement))
-                work.answer = statement.answer
-            elif (refusal := _refusal(statement, errors[place])) is not None:
-                work.answer = Answer(Outcome.REFUSED, error=refusal)
-            elif statement.update is None:
-                work.answer = _EXISTS
-        found = await self._find_all([work.command.id for work in works if work.answer is None])
-        for work, statement in hits:
-            if work.answer is None:
-                work.answer = self._safely(work.command, statement, found.get(work.command.id))
-        for work in works:
-            if work.answer is None:
-                self._look_at(work, found.get(work.command.id))
+            if place in errors:
+                work.fate = _refused(statement, errors[place])
+            else:
+                hits[work.command.id] = statement
+                work.fate = statement.answer
 
     def _work(self, command: Command) -> _Work:
         if type(command) is not Create:
@@ -140,28 +144,29 @@ class Trips:
         try:
             concluded = conclude(work.command, document, self._limits)
         except CorruptRecord as error:
-            if not self._written:
-                raise
-            work.answer = Answer(Outcome.REFUSED, error=error)  # the neighbours are done already
+            work.fate = error
             return
         if isinstance(concluded, Answer):
-            work.answer = concluded
+            work.fate = concluded
         else:
             work.statement = concluded
 
-    def _safely(self, command: Command, statement: Statement, document: Document | None) -> Answer:
+    def _answered(self, command: Command, statement: Statement, document: Document | None) -> Fate:
+        """Return what becomes of a *command* whose statement matched."""
         try:
             return answer_of(command, statement, document, self._limits)
         except CorruptRecord as error:
-            return Answer(Outcome.REFUSED, error=error)
+            unknown = OutcomeUnknown(f"applied, but {error.reason}")
+            unknown.__cause__ = error
+            return unknown
 
-    async def _send(self, command: Command, statement: Statement) -> tuple[bool, Document | None]:
-        """Send one statement; say whether it matched, and return the document that its answer needs."""
+    async def _send(self, command: Command, statement: Statement) -> Fate | None:
+        """Send one statement and return what becomes of *command*; None where nothing matched."""
         try:
             with door(writing=True):
                 if statement.update is None:
                     await self._collection.insert_one(statement.filter)
-                    return True, None
+                    return statement.answer
                 document = await self._collection.find_one_and_update(
                     statement.filter,
                     statement.update,
@@ -169,33 +174,35 @@ class Trips:
                     return_document=ReturnDocument.BEFORE if statement.takes else ReturnDocument.AFTER,
                 )
         except OperationFailure as error:
-            refusal = _refusal(statement, error.details or {})
-            if refusal is not None:
-                raise refusal from None
-            return False, None
-        return document is not None, document
+            return _refused(statement, error.details or {})
+        return None if document is None else self._answered(command, statement, document)
 
     async def _send_all(self, statements: Sequence[Statement]) -> dict[int, Document]:
         """Send *statements* together, and return the errors of those that did nothing by their places."""
-        errors: dict[int, Document] = {}
         try:
             with door(writing=True):
                 await self._collection.bulk_write([_request(statement) for statement in statements], ordered=False)
         except BulkWriteError as error:
-            errors = _errors(error.details, len(statements))
-        self._written = self._written or len(errors) < len(statements)
-        return errors
+            return _errors(error.details, len(statements))
+        return {}
 
     async def _find(self, session_id: str) -> Document | None:
-        with door(writing=self._written):
+        with door(writing=False):
             return await self._collection.find_one({"_id": session_id})
 
     async def _find_all(self, ids: Sequence[str]) -> dict[str, Document]:
         if not ids:
             return {}
-        with door(writing=self._written):
+        with door(writing=False):
             found = self._collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
             return {document["_id"]: document for document in await found.to_list()}
+
+
+async def _fate_of(asked: Awaitable[Answer]) -> Fate:
+    try:
+        return await asked
+    except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
+        return error
 
 
 def _waves(commands: Sequence[Command]) -> list[list[int]]:
@@ -231,14 +238,15 @@ def _errors(details: Any, count: int) -> dict[int, Document]:
     return errors
 
 
-def _refusal(statement: Statement, error: Mapping[str, Any]) -> StoreUnavailable | None:
-    """Return what a *statement* that did nothing is answered; None where it missed, or an operator does not fit."""
+def _refused(statement: Statement, error: Mapping[str, Any]) -> Fate | None:
+    """Return what becomes of a *statement* that did nothing; None where it missed, or an operator does not fit."""
     code = error.get("code")
     if statement.update is None:
-        expected = code == DUPLICATE and error.get("keyPattern", _BY_ID) == _BY_ID
-    else:
-        expected = code in REFUSALS or code in MISSED
-    return None if expected else StoreUnavailable(f"the server refuses it with code {code}")
+        if code == DUPLICATE and error.get("keyPattern", _BY_ID) == _BY_ID:
+            return _EXISTS
+    elif code in REFUSALS or code in MISSED:
+        return None
+    return StoreUnavailable(f"the server refuses it with code {code}")
 
 
 def _projection(command: Command, statement: Statement) -> dict[str, bool] | None:
