@@ -15,8 +15,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from atomic_session import SessionManager, SessionMiddleware
-from atomic_session.commands import Outcome
-from atomic_session.errors import StoreUnavailable
+from atomic_session.commands import Login, Outcome, OwnerLimit
+from atomic_session.errors import CorruptRecord, StoreUnavailable
 from atomic_session.operators import Inc
 from atomic_session.registry import open_url
 from atomic_session.session import Session
@@ -122,6 +122,41 @@ async def test_nobody_reads_a_token_or_a_digest_of_one_in_an_index(url: str, sto
     await started(store, {"n": 1}, NOW)
     keys = {name for index in _indexes(url).values() for name, _ in index["key"]}
     assert keys == {"_id", "sweep_at", "owner"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"digest": "text"},
+        {"digest": None},
+        {"last_used": "soon"},
+        {"version": "x"},
+        {"idle": None},
+        {"owner": ["alice"]},
+    ],
+    ids=str,
+)
+async def test_a_record_that_is_not_ours_is_told_so_and_keeps_no_other_of_its_owner(
+    url: str, store: MongoStore, spoil: dict[str, Any]
+) -> None:
+    spoilt, other = [await started(store, {"n": 0}, owner="alice") for _ in range(2)]
+    with MongoClient[dict[str, Any]](url) as client:
+        client.get_default_database()["sessions"].update_one({"_id": spoilt.id}, {"$set": spoil})
+    with pytest.raises(CorruptRecord):
+        await ask(store, spoilt.load())
+    new, login = await started(store, {"n": 0}), Login("alice", OwnerLimit(2, evict_oldest=False))
+    assert (await ask(store, new.rotate(new.renewed(), login=login))).outcome is Outcome.DONE
+    assert {info.id for info in await store.sessions_of("alice", NOW)} == {other.id, new.id}
+    assert await store.destroy_all("alice", None, NOW) >= 2
+    assert (await ask(store, other.load())).outcome is Outcome.DESTROYED
+
+
+async def test_what_cannot_be_counted_up_is_not_tried_for_ever(url: str, store: MongoStore) -> None:
+    holder = await started(store, {"n": 0})
+    with MongoClient[dict[str, Any]](url) as client:
+        client.get_default_database()["sessions"].update_one({"_id": holder.id}, {"$set": {"version": "x"}})
+    with pytest.raises(CorruptRecord):
+        await ask(store, holder.update(Inc.of("n", 1)))
 
 
 async def _visit(request: Request) -> JSONResponse:

@@ -205,6 +205,7 @@ def _hour(number: int) -> datetime:
 
 
 def _record(document: Document, get: Callable[..., Any]) -> Record:
+    _check_types(document, get)
     last_used = int(document["last_used"])
     max_age, absolute = _optional(get("max_age")), _optional(get("absolute_deadline"))
     idle = int(document["idle"]) if max_age is None else max_age
@@ -225,6 +226,18 @@ def _record(document: Document, get: Callable[..., Any]) -> Record:
         int(document["grace_until"]),
         get("destroyed") is True,
     )
+
+
+def _check_types(document: Document, get: Callable[..., Any]) -> None:
+    """Look at what is compared or counted up, and could not be where it is of another type."""
+    for name, value, kind in (
+        ("version", document["version"], int),
+        ("digest", document["digest"], bytes),
+        ("previous_digest", get("previous_digest", b""), bytes),
+        ("owner", get("owner", ""), str),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(name)
 
 
 def _optional(value: Any) -> int | None:

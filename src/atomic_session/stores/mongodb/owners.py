@@ -35,7 +35,10 @@ async def sessions_of(collection: Collection, owner: str, now: Instant) -> list[
     """Return the live records of *owner*, the latest used first; what is not ours is left out."""
     with door(writing=False):
         found = await collection.find({"owner": owner, **is_live(now)}, {"data": False}).to_list()
-    records = [record_of(document) for document in found]
+    records = []
+    for document in found:
+        with suppress(ValueError):
+            records.append(record_of(document))
     return sorted(records, key=lambda record: (record.last_used, record.id), reverse=True)
 
 

@@ -130,8 +130,14 @@ def is_live(now: Instant) -> Document:
     return {
         "destroyed": None,
         "absolute_deadline": {"$not": {"$lte": now}},
-        "$expr": {"$gt": [{"$add": ["$last_used", {"$ifNull": ["$max_age", "$idle"]}]}, now]},
+        "version": {"$type": "number"},
+        "$expr": {"$gt": [{"$add": [_number("$last_used"), _number({"$ifNull": ["$max_age", "$idle"]})]}, now]},
     }
+
+
+def _number(value: str | Document) -> Document:
+    """Say *value*, and null where it is no number: one document that is not ours would end the search of all."""
+    return {"$convert": {"input": value, "to": "long", "onError": None, "onNull": None}}
 
 
 def tombstone(now: Instant) -> Document:
