@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from pymongo.errors import NotPrimaryError, PyMongoError, WaitQueueTimeoutError
+from pymongo.errors import NotPrimaryError, OperationFailure, PyMongoError, WaitQueueTimeoutError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -200,7 +200,11 @@ async def test_a_failover_under_load_loses_nothing_and_doubles_nothing(
 
 @pytest.mark.parametrize(
     "error",
-    [*(NotPrimaryError("no primary", {"code": code}) for code in (10107, 13435, 189)), WaitQueueTimeoutError("busy")],
+    [
+        *(NotPrimaryError("no primary", {"code": code}) for code in (10107, 13435, 189)),
+        *(OperationFailure("lost", code, {"errorLabels": ["RetryableWriteError"]}) for code in (6, 89, 9001)),
+        WaitQueueTimeoutError("busy"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_ends_a_second_try_says_nothing_of_the_first(error: PyMongoError) -> None:

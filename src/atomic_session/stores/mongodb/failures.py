@@ -41,6 +41,9 @@ _NEVER_SENT = (ServerSelectionTimeoutError, ConfigurationError, InvalidOperation
 _HARMLESS = (*_NEVER_SENT, AutoReconnect, WaitQueueTimeoutError)
 """Errors whose text is about addresses only."""
 
+_TRIED_AGAIN = "RetryableWriteError"
+"""What a server calls an error after which the write may have been done; here it has ended the driver's second try."""
+
 _INTERRUPTED = frozenset({50, 91, 262, 11600, 11601, 11602, 189, 64, 75})
 
 
@@ -74,7 +77,8 @@ def _translated(error: PyMongoError, *, writing: bool) -> StoreUnavailable | Out
     if isinstance(error, OperationFailure):
         if error.code in REFUSALS and writing:
             return None
-        maybe = isinstance(error, WriteConcernError | ExecutionTimeout) or error.code in _INTERRUPTED
+        again = error.has_error_label(_TRIED_AGAIN)
+        maybe = again or isinstance(error, WriteConcernError | ExecutionTimeout) or error.code in _INTERRUPTED
         reason = f"the server answers {type(error).__name__}, code {error.code}"
         return unknown(reason) if maybe else StoreUnavailable(reason)
     if isinstance(error, _NEVER_SENT):
