@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from atomic_session.commands import Answer, Command, Destroy, Outcome
+from atomic_session import clock
+from atomic_session.commands import Answer, Command, Destroy, Login, Outcome, OwnerLimit
 from atomic_session.cookies import CookieCodec, CookieSettings
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
@@ -305,6 +307,23 @@ def _keys(sent: Sequence[dict[str, Any]]) -> list[Any]:
         else:
             keys.append((command.get("filter") or command["query"]).get("_id"))
     return keys
+
+
+async def test_a_login_that_waits_for_its_turn_in_vain_disturbs_nobody(url: str) -> None:
+    """Another process may have died in the middle of a login of the same owner."""
+    store = MongoStore(url, timeout=2)
+    dispatcher = Dispatcher(store, 2)
+    new, *others = [await started(store, {"n": 0}) for _ in range(6)]
+    turn = {"_id": f"login:{hashlib.sha256(b'alice').hexdigest()}", "until": clock.now() + HOUR}
+    async with AsyncMongoClient[dict[str, Any]](url) as client:
+        await client.get_default_database()["sessions"].insert_one(turn)
+    login = new.rotate(new.renewed(), login=Login("alice", OwnerLimit(3, evict_oldest=True)))
+    commands: list[Command] = [*[holder.update(Inc.of("n", 1)) for holder in others], login]
+    asked = [dispatcher.submit(command) for command in commands]
+    *done, refused = await asyncio.gather(*asked, return_exceptions=True)
+    assert [answer.outcome for answer in done if isinstance(answer, Answer)] == [Outcome.DONE] * 5
+    assert isinstance(refused, StoreUnavailable)
+    await dispatcher.close()
 
 
 async def test_what_was_applied_beside_a_field_that_is_not_ours_is_not_told_as_left_alone(

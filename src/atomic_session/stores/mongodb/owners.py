@@ -2,7 +2,8 @@
 What concerns all sessions of an owner: they are found by an index, and ended each on its own.
 
 Where an owner may have so many sessions only, their logins take turns: a document of the owner's is a
-lock that one login holds at a time, for no longer than a login can take.
+lock that one login holds at a time, for no longer than a login can take; others wait for half of the time
+that their batch has.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from bson import ObjectId
+from msgspec import Struct
 from pymongo.errors import DuplicateKeyError
 
 from ... import clock
@@ -26,9 +28,22 @@ from .failures import door
 from .statements import is_live, tombstone
 from .trips import Collection, Trips
 
-__all__ = ["destroy_all", "log_in", "sessions_of"]
+__all__ = ["Turn", "destroy_all", "log_in", "sessions_of"]
 
 _PAUSE = 0.01
+
+
+class Turn(Struct, frozen=True):
+    """How long a login waits for its turn, and may take it: the commands of its batch are answered when it is over."""
+
+    comes_by: Instant
+    lasts: int
+
+    @classmethod
+    def within(cls, timeout: float) -> Turn:
+        """Return what is left to the logins of a batch that has *timeout* seconds from now."""
+        milliseconds = round(timeout * 1000)
+        return cls(clock.now() + milliseconds // 2, 2 * milliseconds)
 
 
 async def sessions_of(collection: Collection, owner: str, now: Instant) -> list[Record]:
@@ -49,12 +64,12 @@ async def destroy_all(collection: Collection, owner: str, keep: str | None, now:
     return result.modified_count
 
 
-async def log_in(collection: Collection, trips: Trips, command: Command, timeout: float) -> Answer:
+async def log_in(collection: Collection, trips: Trips, command: Command, turn: Turn) -> Answer:
     """Carry out *command*, a login of an owner who may have so many sessions only."""
     login = login_of(command)
     if login is None or login.limit is None:
         raise TypeError("this is no such login")
-    async with _turn(collection, login.owner, timeout):
+    async with _turn(collection, login.owner, turn):
         live = await sessions_of(collection, login.owner, command.now)
         try:
             going = evicted(login.limit, [record.id for record in live if record.id != command.id])
@@ -77,12 +92,11 @@ async def _end(collection: Collection, ids: Sequence[str], owner: str, now: Inst
 
 
 @asynccontextmanager
-async def _turn(collection: Collection, owner: str, timeout: float) -> AsyncIterator[None]:
+async def _turn(collection: Collection, owner: str, turn: Turn) -> AsyncIterator[None]:
     key = {"_id": f"login:{hashlib.sha256(owner.encode()).hexdigest()}"}
     mine = ObjectId()
-    deadline = clock.now() + round(timeout * 1000)
-    while not await _take(collection, key, mine, timeout):
-        if clock.now() >= deadline:
+    while not await _take(collection, key, mine, turn.lasts):
+        if clock.now() >= turn.comes_by:
             raise StoreUnavailable("another login of this owner takes too long")
         await asyncio.sleep(_PAUSE)
     try:
@@ -92,9 +106,9 @@ async def _turn(collection: Collection, owner: str, timeout: float) -> AsyncIter
             await collection.delete_one({**key, "holder": mine})
 
 
-async def _take(collection: Collection, key: dict[str, str], mine: ObjectId, timeout: float) -> bool:
+async def _take(collection: Collection, key: dict[str, str], mine: ObjectId, lasts: int) -> bool:
     now = clock.now()
-    until = now + round(timeout * 2000)
+    until = now + lasts
     changes = {"$set": {"holder": mine, "until": until, "sweep_at": sweep_at(until)}}
     try:
         with door(writing=False):

@@ -99,8 +99,10 @@ class MongoStore:
         if len(commands) == 1 and not limited:
             return (await trips.alone(commands[0]),)
 
+        turn = owners.Turn.within(self._timeout)
+
         async def log_in(command: Command) -> Answer:
-            return await owners.log_in(collection, trips, command, self._timeout)
+            return await owners.log_in(collection, trips, command, turn)
 
         return await trips.carry_out(commands, limited, log_in)
 

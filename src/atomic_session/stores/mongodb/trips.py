@@ -59,12 +59,12 @@ class Trips:
         fates: dict[int, Fate] = {}
         for wave in _waves(commands):
             together = [place for place in wave if place not in apart] if apart else wave
-            for place in apart.intersection(wave):
-                fates[place] = await _fate_of(way(commands[place]))
             found = await self._together([commands[place] for place in together])
             fates.update(zip(together, found, strict=True))
             if found and all(isinstance(fate, StoreUnavailable | OutcomeUnknown) for fate in found):
                 break
+            for place in apart.intersection(wave):
+                fates[place] = await _fate_of(way(commands[place]))
         unsent = StoreUnavailable("not sent, since what was sent before it failed")
         return answers_of([fates.get(place, unsent) for place in range(len(commands))])
 
