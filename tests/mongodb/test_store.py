@@ -42,6 +42,26 @@ def test_a_url_that_names_no_database_is_refused_without_its_password(url: str) 
         open_url(url)
 
 
+@pytest.mark.parametrize("rest", ["a.b", "a%24b", "x?collection=a..b", "x?collection=$a", "x?collection=.a"])
+def test_a_url_with_a_name_that_cannot_be_one_is_refused_at_once(rest: str) -> None:
+    with pytest.raises(ValueError, match="database"):
+        MongoStore(f"mongodb://db.example/{rest}")
+
+
+async def test_what_a_url_says_is_understood_as_the_driver_does() -> None:
+    options = "readPreference=secondary&readPreferenceTags=dc:ny,rack:1&readPreferenceTags="
+    store = MongoStore(f"mongodb://db.example/my%2Dshop?{options}&collection=my%2Dsessions")
+    assert store._collection().full_name == "my-shop.my-sessions"
+    await store.close()
+
+
+async def test_a_url_that_the_driver_refuses_late_is_refused_in_our_words() -> None:
+    store = MongoStore("mongodb://db.example/x?readPreferenceTags=dc:ny")
+    with pytest.raises(StoreUnavailable, match="ConfigurationError"):
+        await store.open()
+    await store.close()
+
+
 async def test_opening_makes_the_indexes_and_opening_again_leaves_them(url: str) -> None:
     for _ in range(2):
         store = MongoStore(url)

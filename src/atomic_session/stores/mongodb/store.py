@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -32,6 +33,8 @@ __all__ = ["MongoStore"]
 Place: TypeAlias = "AsyncDatabase[Document] | AsyncCollection[Document]"
 
 _COLLECTION = "sessions"
+_NO_DATABASE = re.compile(r"^$|[\\/. \"$\0]").search
+_NO_COLLECTION = re.compile(r"^$|^\.|\.\.|\.$|[$\0]").search
 _CALL = 0.9
 _CONNECTION = 0.8
 """Shares of the time that a caller has: who is nearer to the server gives up first, and knows more."""
@@ -80,9 +83,8 @@ class MongoStore:
             return
         try:
             async with asyncio.timeout(self._timeout * _CALL):
-                collection = self._collection()
                 with door(writing=False):
-                    await prepare(collection)
+                    await prepare(self._collection())
         except TimeoutError as error:
             raise StoreUnavailable("it does not answer") from error
         self._prepared = True
@@ -161,11 +163,12 @@ def _strict(collection: Collection) -> Collection:
 def _parse(url: str) -> tuple[str, str, str]:
     """Return what PyMongo is to connect to, and the names of database and collection."""
     parts = urlsplit(url)
-    options = parse_qsl(parts.query, keep_blank_values=True)
-    names = [value for name, value in options if name == "collection"]
-    rest = urlencode([pair for pair in options if pair[0] != "collection"])
-    database = parts.path.strip("/")
-    if not database or len(names) > 1 or not all(names) or parts.fragment:
+    options = parts.query.split("&") if parts.query else []
+    names = [unquote_plus(option.partition("=")[2]) for option in options if option.partition("=")[0] == "collection"]
+    rest = "&".join(option for option in options if option.partition("=")[0] != "collection")  # as it was written
+    database = unquote(parts.path.strip("/"))
+    collection = names[0] if names else _COLLECTION
+    if _NO_DATABASE(database) or _NO_COLLECTION(collection) or len(names) > 1 or parts.fragment:
         raise ValueError("write mongodb://host/database, or mongodb://host/database?collection=name")
     url = urlunsplit(parts._replace(query=rest))
     if parts.scheme == "mongodb":
@@ -173,4 +176,4 @@ def _parse(url: str) -> tuple[str, str, str]:
             parse_uri(url, warn=False)
         except (PyMongoError, ValueError) as error:
             raise ValueError(f"this is no MongoDB URL: {type(error).__name__}") from None
-    return url, database, names[0] if names else _COLLECTION
+    return url, database, collection
