@@ -72,6 +72,16 @@ async def test_many_small_steps_do_not_pass_a_limit(url: str, data: Any, item: C
     await store.close()
 
 
+async def test_the_largest_record_fits_into_a_document(url: str) -> None:
+    limits = Limits(field=2_097_152, record=2_097_152)
+    store = MongoStore(url, limits=limits, timeout=20)
+    holder = await started(store, {"l": [0] * 1_048_570})  # of all values these grow most in BSON
+    assert (await ask(store, holder.update(Inc.of("l.0", 1)))).outcome is Outcome.DONE
+    await store.close()
+    with pytest.raises(ValueError, match="'record' must be at most 2097152"):
+        MongoStore(url, limits=Limits(record=limits.record + 1))
+
+
 @pytest.mark.parametrize("digits", ["١٢٣", "٩" * 40, "９" * 20])
 async def test_digits_of_other_scripts_are_a_name_and_no_position(store: MongoStore, digits: str) -> None:
     holder = await started(store, {"n": 1})

@@ -35,6 +35,8 @@ Place: TypeAlias = "AsyncDatabase[Document] | AsyncCollection[Document]"
 _COLLECTION = "sessions"
 _NO_DATABASE = re.compile(r"^$|[\\/. \"$\0]").search
 _NO_COLLECTION = re.compile(r"^$|^\.|\.\.|\.$|[$\0]").search
+_MOST_TEXT = 2_097_152
+"""Bytes of one record's text: as BSON it may be nearly seven times as long, and a document holds 16 MB."""
 _CALL = 0.9
 _CONNECTION = 0.8
 """Shares of the time that a caller has: who is nearer to the server gives up first, and knows more."""
@@ -55,12 +57,17 @@ class MongoStore:
             that they belong to, and are the application's to close.
         timeout: seconds after which a call has failed.
         limits: what one session may hold.
+
+    Raises:
+        ValueError: the URL or a limit is nonsense; the message says which.
     """
 
     lanes = 3
     batch_size = 32
 
     def __init__(self, place: str | Place, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS) -> None:
+        if limits.record > _MOST_TEXT:
+            raise ValueError(f"limit 'record' must be at most {_MOST_TEXT} on MongoDB, not {limits.record}")
         self._timeout = timeout
         self._limits = limits
         self._prepared = False
