@@ -11,21 +11,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 from tests.redis.proxy import Proxy, proxy
 from tests.redis.rights import documented_rights
 from tests.servers import valkey
 from tests.servers.valkey import Valkey
 
+from atomic_session import SessionMiddleware
 from atomic_session.commands import Login, Outcome, OwnerLimit
 from atomic_session.dispatcher import Dispatcher
 from atomic_session.errors import CorruptRecord, OutcomeUnknown, StoreUnavailable
 from atomic_session.operators import Inc, Set
 from atomic_session.registry import open_url
+from atomic_session.session import Session
 from atomic_session.stores.redis import RedisStore
 from atomic_session.testing.holder import MINUTE, NOW, Holder, ask, started
 
@@ -352,6 +360,22 @@ def test_every_event_loop_has_a_client_of_its_own(server: Valkey) -> None:
         return (answer.data or {})["n"]
 
     assert [asyncio.run(once()) for _ in range(3)] == [1, 2, 3]
+
+
+async def _visit(request: Request) -> JSONResponse:
+    session: Session = request.scope["session"]
+    await session.inc("visits")
+    return JSONResponse(dict(await session()))
+
+
+def test_each_event_loop_has_a_client_that_closes_with_it(server: Valkey) -> None:
+    """A test client without a lifespan makes a loop for every request."""
+    app = Starlette(routes=[Route("/", _visit)])
+    app.add_middleware(SessionMiddleware, store=RedisStore.from_url(server.url))
+    browser = TestClient(app)
+    assert [browser.get("/").json()["visits"] for _ in range(5)] == [1, 2, 3, 4, 5]
+    with redis.Redis(port=server.port) as client:
+        assert len(client.client_list()) == 1
 
 
 def test_one_client_serves_one_event_loop(server: Valkey) -> None:

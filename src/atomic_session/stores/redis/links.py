@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
+from ...loops import PerLoop
 from .cluster import ClusterLink
 from .link import Link, SingleLink
 
@@ -25,7 +26,7 @@ _DEFAULT_PREFIX = "atomic-session:"
 
 class Links:
     """
-    One link for each event loop.
+    One link for each event loop, which ends with it.
 
     A client of the application's own serves the loop that uses it first, and is never closed here;
     those that a function makes are ours.
@@ -39,35 +40,27 @@ class Links:
             )
         self._client = client
         self._timeout = timeout
-        self._links: dict[asyncio.AbstractEventLoop, Link] = {}
+        self._served: asyncio.AbstractEventLoop | None = None
+        self._links: PerLoop[Link] = PerLoop(self._made, _end)
 
     def get(self) -> Link:
-        """Return the link of the running loop; a loop that is new drops those of loops that are closed."""
-        loop = asyncio.get_running_loop()
-        link = self._links.get(loop)
-        if link is None:
-            for other in list(self._links):
-                if other.is_closed():
-                    self._links.pop(other, None)  # another thread may have done so
-            link = self._links[loop] = self._made()
-        return link
+        """Return the link of the running loop."""
+        return self._links.get()
 
     async def close(self) -> None:
         """Complete what the running loop asks, then let go of its connections."""
-        loop = asyncio.get_running_loop()
-        link = self._links.get(loop)
-        if link is not None:
-            await link.calls.ended()
-            if self._links.get(loop) is link:
-                del self._links[loop]
-            await link.close()
+        await self._links.close()
+        if self._served is asyncio.get_running_loop():
+            self._served = None
 
     def _made(self) -> Link:
-        if isinstance(self._client, Redis | RedisCluster):
-            if self._links:
-                raise RuntimeError("a Redis client serves one event loop: give the store a URL, or what makes a client")
-            return _link(self._client, self._timeout, owned=False)
-        return _link(self._client(), self._timeout, owned=True)
+        if not isinstance(self._client, Redis | RedisCluster):
+            return _link(self._client(), self._timeout, owned=True)
+        loop = asyncio.get_running_loop()
+        if self._served not in (None, loop) and not self._served.is_closed():
+            raise RuntimeError("a Redis client serves one event loop: give the store a URL, or what makes a client")
+        self._served = loop
+        return _link(self._client, self._timeout, owned=False)
 
 
 def client_from_url(url: str) -> tuple[Callable[[], Client], str]:
@@ -107,3 +100,8 @@ def _link(client: Client, timeout: float, *, owned: bool) -> Link:
     if isinstance(client, RedisCluster):
         return ClusterLink(client, timeout, owned=owned)
     return SingleLink(client, timeout, owned=owned)
+
+
+async def _end(link: Link) -> None:
+    await link.calls.ended()
+    await link.close()
