@@ -91,6 +91,20 @@ async def test_who_gives_way_to_a_login_that_nobody_knows_of_is_found_all_the_sa
     await direct.close()
 
 
+async def test_a_login_that_failed_is_told_so_where_its_place_could_not_be_given_back(server: Valkey) -> None:
+    async with proxy(server.port) as wire:
+        store = RedisStore.from_url(wire.url)
+        old = await started(store, {"n": 0})
+        await ask(store, old.rotate(old.renewed()))
+        before = wire.heard.count(b"EVALSHA")
+        login = Login("alice", OwnerLimit(1, evict_oldest=True))
+        asking = asyncio.create_task(ask(store, old.rotate(old.renewed(), login=login)))
+        await wire.has_heard(before + 3, b"EVALSHA")  # its place was taken, it failed, and gives back
+        wire.cut()
+        assert (await asking).outcome is Outcome.ROTATED
+        await store.close()
+
+
 async def test_a_client_with_retries_is_applied_once_all_the_same(server: Valkey) -> None:
     async with proxy(server.port) as wire:
         eager = Retry(NoBackoff(), 5, supported_errors=(RedisConnectionError, RedisTimeoutError))

@@ -97,9 +97,9 @@ class Work:
             await self._owners.bury(owner, going, now)
             if not await self._owners.settle(owner, command.id, stay_of(fate.record, now)):
                 await self._owners.bury(owner, [command.id], now)
-        elif isinstance(fate, Answer):
+        elif _failed(fate):
             await self._owners.restore(owner, going, _stay(command))
-            await self._owners.settle(owner, command.id, _stay(command))
+            await self._owners.give_up(owner, command.id)
         return fate
 
     async def _full(self, command: Command, error: LimitExceeded) -> Fate:
