@@ -99,7 +99,7 @@ def _reason(error: asyncpg.PostgresError) -> str:
     state = _state(error)
     if state in _MISSING:
         return f"the tables are not there, or are others, code {state}"
-    known = _REASONS.get(state)
+    known = "the connection was lost" if state.startswith("08") else _REASONS.get(state)
     return f"the server answers {type(error).__name__}, code {state}" if known is None else f"{known}, code {state}"
 
 
