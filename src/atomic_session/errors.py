@@ -136,10 +136,13 @@ class LoginRequired(AtomicSessionError):
 
 
 class ResponseStarted(AtomicSessionError):
-    """The change needs a new cookie, and the response has begun; nothing was written."""
+    """The change needs a new cookie, and the response has begun, or the middleware is left; nothing was written."""
 
     def __init__(self, action: str) -> None:
-        super().__init__(f"cannot {action}: it needs a new cookie, and the response has started")
+        super().__init__(
+            f"cannot {action}: it needs a new cookie, "
+            "and the response has started, or is made outside of SessionMiddleware"
+        )
         self.action = action
 
 

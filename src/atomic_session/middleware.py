@@ -194,9 +194,15 @@ class _Response:
         if self._failure is None and self._status is None:
             self._status = _status_for(error)
         if self._status is None or isinstance(error, asyncio.CancelledError):
+            self._leave()
             return False
         await self._answer(self._status)
         return True
+
+    def _leave(self) -> None:
+        """Leave the session to an error page that is made outside, without what is dropped and without a cookie."""
+        self._discard()
+        self._session.cookie_header()
 
     async def _answer(self, status: int) -> None:
         self._started = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from tests.asgi.kit import Server, answering, call, edit, http, read, write
+from tests.asgi.kit import Handler, Server, answering, call, edit, http, read, write
 from tests.session.kit import Gate, Hook, failing
 
 from atomic_session import (
@@ -24,6 +25,7 @@ from atomic_session import (
     LimitExceeded,
     LoginRequired,
     OutcomeUnknown,
+    ResponseStarted,
     Session,
     SessionGone,
     SessionMiddleware,
@@ -269,6 +271,80 @@ async def test_what_was_awaited_stays_and_what_was_not_is_dropped() -> None:
 
     assert isinstance(reply.error, ValueError)
     assert await _data(server, cookie) == b"{'n': 2}"
+
+
+# --- pages that are made of an error outside of the middleware, as Starlette makes its own
+
+
+def _outside(server: Server, page: Callable[[Session], Awaitable[object]], handle: Handler | None = None) -> Server:
+    """Have *page* use the session that an application of *server* left behind with an error."""
+
+    async def endpoint(request: Request) -> Response:
+        if handle is not None:
+            await handle(request.scope["session"])
+        raise ValueError
+
+    async def handler(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(repr(await page(request.scope["session"])), 500)
+
+    server.app = Starlette(  # type: ignore[assignment]
+        routes=[Route("/", endpoint)],
+        middleware=[Middleware(SessionMiddleware, manager=server.manager)],
+        exception_handlers={Exception: handler},
+    )
+    return server
+
+
+async def test_an_error_page_outside_neither_sees_nor_commits_what_was_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handle(session: Session) -> None:
+        (await session())["draft"] = 1
+
+    async def page(session: Session) -> object:
+        await session.inc("errors")
+        return dict(session)
+
+    server = Server(answering())
+    cookie = await _visitor(server)
+    reply = await _outside(server, page, handle).get(cookie)
+
+    assert (reply.status, reply.body) == (500, b"{'n': 1, 'errors': 1}")
+    assert await _data(server, cookie) == b"{'n': 1, 'errors': 1}"
+    assert "delta_dropped" in caplog.text
+
+
+async def _make_csrf(session: Session) -> None:
+    session.create_csrf()
+
+
+@pytest.mark.parametrize(
+    ("new", "act"),
+    [
+        (True, write),
+        (True, _make_csrf),
+        (True, lambda session: session.login("ann")),
+        (False, lambda session: session.login("ann")),
+        (False, lambda session: session.rotate()),
+        (False, lambda session: session.regenerate()),
+        (False, lambda session: session.touch(max_age="1 year")),
+    ],
+)
+async def test_what_needs_a_cookie_raises_in_an_error_page_outside_and_does_nothing(act: Handler, *, new: bool) -> None:
+    async def page(session: Session) -> None:
+        with pytest.raises(ResponseStarted, match="outside of SessionMiddleware"):
+            await act(session)
+
+    server = Server(answering())
+    cookie = await _visitor(server)
+    reply = await _outside(server, page).get(None if new else cookie)
+
+    assert (reply.status, reply.body, reply.header(b"set-cookie")) == (500, b"None", [])
+    assert server.store.trips == 0
+    assert await _data(server, cookie) == b"{'n': 1}"
+
+
+# --- pages that tell of an error, inside of the middleware
 
 
 @pytest.mark.parametrize("status", [500, 503])
