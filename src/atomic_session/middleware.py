@@ -28,6 +28,7 @@ _MAX_AGE = "14 days"
 
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start", "websocket.close")
 _SERVER_ERROR = 500
+_STARLETTES = "user_middleware"  # an attribute of its applications
 
 
 class SessionMiddleware:
@@ -267,13 +268,16 @@ class _Response:
         Take what an application put into the loaded session's place for the session as it is to be.
 
         That is a plain dict, or a framework's sign for "no session": None, or a member of an enum.
-        Anything else is another middleware's.
+        Anything else is another middleware's, and under Starlette a plain dict is, too: its requests
+        put none there, its own middleware did so before 1.0.
         """
         session = self._session
         current = self._scope.get("session", session)
         if not session.loaded:
             return
         if type(current) is dict:
+            if hasattr(self._scope.get("app"), _STARLETTES):
+                return
             for name in [name for name in session if name not in current]:
                 del session[name]
             session.update(current)

@@ -17,7 +17,7 @@ from tests.asgi.kit import Server, answering, call, http, read, write
 from tests.session.kit import SpyStore
 
 from atomic_session import Session, SessionManager, SessionMiddleware
-from atomic_session.asgi import Receive, Scope, Send
+from atomic_session.asgi import App, Receive, Scope, Send
 from atomic_session.stores.memory import MemoryStore
 
 
@@ -125,6 +125,32 @@ async def test_beside_starlettes_own_middleware_each_keeps_its_own(*, ours_outsi
         assert reply.header(b"set-cookie") == []
     stored = (await call(SessionMiddleware(answering(read), store=store), http(mine))).body
     assert stored == (b"{'n': 1}" if ours_outside else b"{'n': 2}")
+
+
+@pytest.mark.parametrize("autoload", [True, False])
+async def test_an_older_starlettes_own_middleware_in_a_mounted_application_keeps_its_own(*, autoload: bool) -> None:
+    """Before 1.0 it put a plain dict into the session's place; admin pages bring it along."""
+
+    def older(app: App) -> App:
+        async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["session"] = {}
+            await app(scope, receive, send)
+
+        return middleware
+
+    async def endpoint(request: Request) -> Response:
+        request.session["admin"] = True
+        return JSONResponse(dict(request.session))
+
+    store = SpyStore()
+    admin = Starlette(routes=[Route("/", endpoint)], middleware=[Middleware(older)])
+    ours = Middleware(SessionMiddleware, store=store, autoload=autoload)
+    app = Starlette(routes=[Mount("/admin", app=admin)], middleware=[ours])
+    mine = (await call(SessionMiddleware(answering(write), store=store), http())).cookie
+
+    assert (await call(app, http(mine, path="/admin/"))).body == b'{"admin":true}'
+    assert (await call(app, http(path="/admin/"))).header(b"set-cookie") == []
+    assert (await call(SessionMiddleware(answering(read), store=store), http(mine))).body == b"{'n': 1}"
 
 
 # --- something else in the session's place
