@@ -14,7 +14,7 @@ from enum import Enum
 from .asgi import TEXTS, App, Message, Receive, Scope, Send, check_predicate, refuse, with_headers
 from .cookies import CookieCodec, CookieSettings
 from .durations import Duration
-from .errors import AtomicSessionError, SessionGone, StoreNotSet
+from .errors import AtomicSessionError, SessionGone, SessionNotLoaded, StoreNotSet
 from .events import emit, tell, tell_no_more
 from .manager import SessionManager
 from .session import Session, new_session
@@ -160,7 +160,7 @@ class _Response:
             return _nothing()
         if message["type"] not in _STARTS:
             return self._send(message)
-        if self._session.accessed:
+        if self._session.accessed or self._is_replaced():
             return self._start(message) if self._can_start(message) else self._commit_and_start(message)
         self._started = True
         self._session.cookie_header()  # from now on none can be sent
@@ -215,7 +215,7 @@ class _Response:
         return (
             message["type"] == "http.response.start"
             and message.get("status", 200) < _SERVER_ERROR
-            and self._scope.get("session") is session
+            and not self._is_replaced()
             and not session.pending
         )
 
@@ -234,7 +234,7 @@ class _Response:
         if closing:
             session.cookie_header()  # a handshake that is refused so takes no cookie along
         try:
-            if self._scope.get("session") is not session:
+            if self._is_replaced():
                 self._adopt_replacement()
             if status >= _SERVER_ERROR:
                 self._discard()
@@ -244,8 +244,9 @@ class _Response:
             self._failure = error
             self._status = _status_for(error)
             raise
-        if closing:
+        if closing or not session.accessed:
             self._started = True
+            session.cookie_header()  # from now on none can be sent
             await self._send(message)
         else:
             await self._start(message)
@@ -263,28 +264,35 @@ class _Response:
             emit("delta_dropped", session.id)
             session.discard()
 
+    def _is_replaced(self) -> bool:
+        return self._scope.get("session", self._session) is not self._session
+
     def _adopt_replacement(self) -> None:
         """
-        Take what an application put into the loaded session's place for the session as it is to be.
+        Take what an application put into the session's place for the session as it is to be.
 
         That is a plain dict, or a framework's sign for "no session": None, or a member of an enum.
         Anything else is another middleware's, and under Starlette a plain dict is, too: its requests
         put none there, its own middleware did so before 1.0.
+
+        Raises:
+            SessionNotLoaded: what it is to replace was not loaded; nothing was changed.
         """
         session = self._session
-        current = self._scope.get("session", session)
-        if not session.loaded:
-            return
+        current = self._scope["session"]
         if type(current) is dict:
             if hasattr(self._scope.get("app"), _STARLETTES):
                 return
+        elif not (current is None or isinstance(current, Enum)):
+            return
+        if not session.loaded:
+            raise SessionNotLoaded
+        if type(current) is dict:
             for name in [name for name in session if name not in current]:
                 del session[name]
             session.update(current)
-        elif current is None or isinstance(current, Enum):
-            session.clear()
         else:
-            return
+            session.clear()
         self._scope["session"] = session
 
 

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from tests.asgi.kit import Server, answering, call, http, read, write
 from tests.session.kit import SpyStore
 
-from atomic_session import Session, SessionManager, SessionMiddleware
+from atomic_session import Session, SessionManager, SessionMiddleware, SessionNotLoaded
 from atomic_session.asgi import App, Receive, Scope, Send
 from atomic_session.stores.memory import MemoryStore
 
@@ -218,7 +218,38 @@ async def test_what_another_middleware_puts_there_is_its_own(other: object) -> N
     assert (await Server(answering(read), manager=server.manager).get(cookie)).body == b"{'n': 1}"
 
 
-@pytest.mark.parametrize("other", [None, [], {}, {"a": 1}, object()])
+@pytest.mark.parametrize("other", [None, Sign.EMPTY, {}, {"a": 1}])
+@pytest.mark.parametrize("looked", [True, False])
+async def test_a_session_that_nobody_loaded_is_not_replaced_in_silence(other: object, *, looked: bool) -> None:
+    """A logout that does nothing would be taken for one."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if looked:
+            scope["session"].mark_accessed()
+        scope["session"] = other
+        await answering()(scope, receive, send)
+
+    server = Server(app)
+    cookie = (await Server(answering(write), manager=server.manager).get()).cookie
+    reply = await server.get(cookie)
+
+    assert isinstance(reply.error, SessionNotLoaded)
+    assert reply.messages == []
+    assert (await Server(answering(read), manager=server.manager).get(cookie)).body == b"{'n': 1}"
+
+
+async def test_a_visitor_without_a_session_gets_what_takes_its_place() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["session"] = {"user_id": 7}
+        await answering()(scope, receive, send)
+
+    server = Server(app)
+    reply = await server.get()
+
+    assert (await Server(answering(read), manager=server.manager).get(reply.cookie)).body == b"{'user_id': 7}"
+
+
+@pytest.mark.parametrize("other", [[], OrderedDict(a=1), object()])
 @pytest.mark.parametrize("looked", [True, False])
 async def test_what_takes_the_place_of_a_session_that_nobody_loaded_is_not_ours(other: object, *, looked: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
