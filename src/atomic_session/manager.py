@@ -164,7 +164,9 @@ class SessionManager:
 
     async def purge(self, limit: int = 1_000) -> int:
         """
-        Remove up to *limit* records that are over; say how many.  Stores do so by themselves.
+        Remove up to *limit* records that are over; say how many.
+
+        All stores but PostgreSQL's do so by themselves; there, call it from a timer until it returns 0.
 
         Raises:
             ValueError: *limit* is no positive whole number.
