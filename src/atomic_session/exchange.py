@@ -110,6 +110,8 @@ class Exchange:
         link = self.link
         async with self.turn:
             link.need_a_cookie_to("log in")
+            if not self.settle(view):
+                await self._fetch(view)
             if link.token is not None and link.gone is None:
                 await self._rotate_to(view, owner)
             if link.gone is Outcome.ROTATED:

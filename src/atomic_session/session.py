@@ -117,7 +117,7 @@ class Session(dict[str, Any], Operators[bool], Metadata, CSRFTokens):
         Make the session *owner*'s, under a new token; the data stays, the old token is dead.
 
         It restarts the absolute deadline, and starts a fresh session where there is none, or
-        where this one was destroyed.
+        where this one was destroyed.  After it the session is loaded.
 
         Raises:
             LimitExceeded: the owner has as many sessions as they may.

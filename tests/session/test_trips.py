@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.session.kit import DAY, Site, cookie_of
 
 from atomic_session.commands import Update
@@ -166,6 +167,18 @@ async def test_a_login_with_changes_is_two_trips_and_without_one(site: Site) -> 
     session["b"] = 2
     await session.login("bob")
     assert site.store.kinds == ["Load", "Rotate", "Update", "Rotate"]
+
+
+@pytest.mark.parametrize("visitor", [True, False])
+async def test_after_a_login_the_session_may_be_read_and_changed_whoever_logs_in(site: Site, *, visitor: bool) -> None:
+    """What works for whoever has no session yet, as in most tests of an application, works for whoever has one."""
+    session = site.request(await site.visitor(a=1) if visitor else None)
+    await session.login("ann")
+    session["name"] = "Ann"
+    await session.commit()
+
+    assert session == ({"a": 1, "name": "Ann"} if visitor else {"name": "Ann"})
+    assert site.store.kinds == (["Load", "Rotate", "Update"] if visitor else ["Create", "Update"])
 
 
 async def test_a_fresh_login_is_one_trip(site: Site) -> None:
