@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import pytest
+from anyio import from_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
@@ -55,6 +56,17 @@ async def asynchronous(session: Loaded) -> dict[str, Any]:
 def in_a_thread(session: Loaded) -> dict[str, Any]:
     session.setdefault("log", []).append("thread")
     return {**session}
+
+
+@router.post("/thread/login")
+def login_in_a_thread(session: Unloaded) -> None:
+    from_thread.run(session.login, "ann")
+    session["greeted"] = True
+
+
+@router.post("/thread/logout")
+def logout_in_a_thread(session: Unloaded) -> None:
+    from_thread.run(session.destroy)
 
 
 @router.get("/blind")
@@ -143,6 +155,15 @@ def test_an_endpoint_in_a_thread_uses_what_a_dependency_loaded(client: TestClien
     client.get("/thread")
 
     assert client.get("/thread").json() == {"log": ["thread", "thread"]}
+
+
+def test_an_endpoint_in_a_thread_awaits_through_its_event_loop(client: TestClient) -> None:
+    client.get("/blind")
+    client.post("/thread/login")
+    assert client.get("/async").json() == {"visits": 2, "greeted": True}
+    client.post("/thread/logout")
+
+    assert dict(client.cookies) == {}
 
 
 def test_a_blind_update_takes_one_trip(client: TestClient, store: SpyStore) -> None:
