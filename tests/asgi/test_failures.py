@@ -344,6 +344,22 @@ async def test_what_needs_a_cookie_raises_in_an_error_page_outside_and_does_noth
     assert await _data(server, cookie) == b"{'n': 1}"
 
 
+async def test_around_the_whole_application_its_error_page_is_inside() -> None:
+    async def endpoint(request: Request) -> Response:
+        await request.scope["session"].login("ann")
+        raise ValueError
+
+    async def page(request: Request, error: Exception) -> Response:
+        await request.scope["session"].inc("errors")
+        return PlainTextResponse("sorry", 500)
+
+    server = Server(Starlette(routes=[Route("/", endpoint)], exception_handlers={Exception: page}))
+    reply = await server.get(await _visitor(server))
+
+    assert (reply.status, reply.body) == (500, b"sorry")
+    assert await _data(server, reply.cookie) == b"{'n': 1, 'errors': 1}"
+
+
 # --- pages that tell of an error, inside of the middleware
 
 

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from atomic_session import SessionMiddleware
+import atomic_session
+from atomic_session import AtomicSessionError, SessionMiddleware
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -66,6 +67,19 @@ def test_everything_a_session_can_do_works(page: dict[str, Any]) -> None:
     assert answer["cart"] == {"A1": 2}
     assert answer["log"] == ["a", "b"]
     assert answer["won"] is True
+
+
+def test_every_error_is_in_the_table_with_its_answer() -> None:
+    table = README.read_text("utf-8").partition("| error |")[2].partition("\n\n")[0]
+    told = {
+        name: int(row.strip(" |").rpartition("| ")[2])
+        for row in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    public = (getattr(atomic_session, name) for name in atomic_session.__all__)
+    errors = [one for one in public if issubclass(one, AtomicSessionError) and one is not AtomicSessionError]
+
+    assert told == {error.__name__: error.status for error in errors}
 
 
 def test_the_other_devices_are_logged_out(page: dict[str, Any]) -> None:
