@@ -8,13 +8,15 @@ from pathlib import Path
 from fastapi import FastAPI
 from jinja2 import Environment
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket
 
-from atomic_session import SessionMiddleware
+from atomic_session import CSRFMiddleware, SessionMiddleware
 
 TEXT = (Path(__file__).parents[2] / "docs" / "csrf.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
@@ -44,3 +46,27 @@ def test_another_site_is_refused_and_the_dependency_wants_its_token() -> None:
         assert client.post("/transfer?amount=5", headers=header).json() == 5
         assert client.post("/transfer?amount=5").status_code == 403
     assert len(BLOCKS) == 3
+
+
+def test_a_client_that_says_what_a_browser_would_needs_no_token() -> None:
+    async def begin(request: Request) -> Response:
+        await request.scope["session"].set("a", 1)
+        return PlainTextResponse("begun")
+
+    async def greet(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("in")
+
+    (written,) = re.findall(r"`(TestClient\(app, .*?\))`", TEXT)
+    app = Starlette(
+        routes=[Route("/", begin), Route("/", _enter, methods=["POST"]), WebSocketRoute("/", greet)],
+        middleware=[Middleware(SessionMiddleware, store="memory://"), Middleware(CSRFMiddleware)],
+    )
+    stranger, client = TestClient(app), eval(written, {"TestClient": TestClient, "app": app})
+    stranger.get("/")
+    client.get("/")
+
+    assert stranger.post("/").status_code == 403
+    assert client.post("/").text == "in"
+    with client.websocket_connect("/") as socket:
+        assert socket.receive_text() == "in"
