@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any
 
 import msgspec
@@ -177,7 +178,9 @@ class _Queue:
         if room <= 0 or len(self._waiting) <= len(self._ready) * self._store.batch_size:
             return
         if room > 1 or self._nobody_alone.is_set():
-            lane = self._loop.create_task(self._run_lane())
+            # Not by the loop's factory, which may begin it at once, before others can join; nor with the variables of
+            # whoever asks: a deadline or a trace of one request is not that of the others.
+            lane = asyncio.Task(self._run_lane(), loop=self._loop, context=Context())
             lane.add_done_callback(self._replace)
             self._lanes.add(lane)
             self._ready.add(lane)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -198,25 +200,23 @@ async def test_commands_that_follow_each_other_start_no_lane_again(askers: int, 
     """Whoever is alone needs none."""
     _, dispatcher, holders = await made(lanes=2, sessions=askers)
     await turns()
-    started: list[Any] = []
 
     async def ask(holder: Holder) -> None:
         for _ in range(5):
             await dispatcher.submit(inc(holder))
 
-    asked = [asyncio.create_task(ask(holder)) for holder in holders]
-    asyncio.get_running_loop().set_task_factory(_noted_in(started))
-    await asyncio.gather(*asked)
+    started = await started_while([asyncio.create_task(ask(holder)) for holder in holders])
 
     assert len(started) == lanes
 
 
-def _noted_in(started: list[Any]) -> Any:
-    def start(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        started.append(coroutine)
-        return asyncio.Task(coroutine, loop=loop, **options)
-
-    return start
+async def started_while(asked: Sequence[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Wait for *asked*, and return the tasks that were begun meanwhile."""
+    before, seen = asyncio.all_tasks(), set[asyncio.Task[Any]]()
+    while not all(task.done() for task in asked):
+        seen |= asyncio.all_tasks()
+        await asyncio.sleep(0)
+    return seen - before
 
 
 async def test_what_one_lane_has_no_room_for_takes_another() -> None:
@@ -228,6 +228,48 @@ async def test_what_one_lane_has_no_room_for_takes_another() -> None:
     assert [len(batch) for batch in store.under_way] == [1, 4, 4]
     barrier.lift()
     await asyncio.gather(*asked)
+
+
+async def test_a_lane_knows_nothing_of_the_request_that_starts_it() -> None:
+    """A driver may keep a deadline in a context variable: one request's would end what others ask, for ever."""
+    asker: ContextVar[int | None] = ContextVar("asker", default=None)
+    store, dispatcher, holders = await made(sessions=5)
+    seen: list[int | None] = []
+
+    async def look(commands: Sequence[Command]) -> None:
+        seen.append(asker.get())
+
+    async def ask(number: int) -> None:
+        asker.set(number)
+        await dispatcher.submit(inc(holders[number]))
+
+    store.before = look
+    await asyncio.gather(*map(ask, range(5)))
+
+    assert store.sizes == [1, 4]
+    assert seen == [0, None]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before Python 3.12 no task begins at once")
+async def test_tasks_that_begin_at_once_leave_nobody_waiting() -> None:
+    if sys.version_info >= (3, 12):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    store, dispatcher, (first, second, third) = await made()
+    barrier = held(store)
+
+    async def ask_twice() -> Answer:
+        await dispatcher.submit(inc(first))
+        return await dispatcher.submit(inc(third))
+
+    asked = asyncio.create_task(ask_twice())
+    cancelled = asyncio.create_task(dispatcher.submit(inc(second)))
+    await turns()
+    cancelled.cancel()
+    await turns()
+    barrier.lift()
+
+    async with asyncio.timeout(2):
+        assert (await asked).outcome is Outcome.DONE
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
