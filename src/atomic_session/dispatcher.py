@@ -225,6 +225,8 @@ class _Queue:
             room -= 1
         self._waiting = stay
         self._under_way.update(groups)
+        if room == 0 and any(item.command.id not in self._under_way for item in stay):
+            self._start_lane()  # they waited for sessions that were under way, and nobody has asked since
         return [item for group in groups.values() for item in group]
 
     async def _fates_of(self, batch: list[_Waiting]) -> Sequence[Answer | Exception]:

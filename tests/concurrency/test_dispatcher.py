@@ -230,6 +230,25 @@ async def test_what_one_lane_has_no_room_for_takes_another() -> None:
     await asyncio.gather(*asked)
 
 
+async def test_what_waited_for_its_session_takes_another_lane_where_its_own_has_no_room() -> None:
+    store, dispatcher, (first, second, third) = await made(lanes=2, batch_size=2)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(third)))]
+    await turns()
+    holders = (first, second, first, first, second, second)
+    asked += [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in holders]
+    await turns()
+    assert store.sizes == [1, 2]
+    barrier.let_one()
+    await turns()
+    barrier.let_one()
+    await turns()
+
+    assert [[command.id for command in batch] for batch in store.under_way] == [[first.id] * 2, [second.id] * 2]
+    barrier.lift()
+    await asyncio.gather(*asked)
+
+
 async def test_a_lane_knows_nothing_of_the_request_that_starts_it() -> None:
     """A driver may keep a deadline in a context variable: one request's would end what others ask, for ever."""
     asker: ContextVar[int | None] = ContextVar("asker", default=None)
