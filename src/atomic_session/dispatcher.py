@@ -163,7 +163,8 @@ class _Queue:
     def put(self, command: Command) -> asyncio.Future[Answer]:
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append(_Waiting(command, answer))
-        self._start_lane()
+        if command.id not in self._under_way:  # else whoever is under way with its session sees to it
+            self._start_lane()
         return answer
 
     async def drained(self) -> None:

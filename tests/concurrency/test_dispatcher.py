@@ -210,6 +210,25 @@ async def test_commands_that_follow_each_other_start_no_lane_again(askers: int, 
     assert len(started) == lanes
 
 
+async def test_what_waits_for_its_own_session_starts_no_lane() -> None:
+    """Each would look through all that waits, and find nothing: one visitor's many requests would hold up everybody."""
+    store, dispatcher, (first, *_) = await made(lanes=2)
+    barrier = held(store)
+    asked = [asyncio.create_task(dispatcher.submit(inc(first)))]
+    await turns()
+
+    async def ask_again() -> None:
+        for _ in range(50):
+            asked.append(asyncio.create_task(dispatcher.submit(inc(first))))
+            await turns(2)
+
+    started = await started_while([asyncio.create_task(ask_again())])
+
+    assert started <= set(asked)
+    barrier.lift()
+    assert [answer.outcome for answer in await asyncio.gather(*asked)] == [Outcome.DONE] * 51
+
+
 async def started_while(asked: Sequence[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
     """Wait for *asked*, and return the tasks that were begun meanwhile."""
     before, seen = asyncio.all_tasks(), set[asyncio.Task[Any]]()
