@@ -196,16 +196,19 @@ class _Queue:
                 self._ready.add(lane)
                 await asyncio.sleep(0)
                 batch = self._take(lane)
-        finally:  # in the very step that found nothing to take: what is put next needs a lane of its own
+            self._lanes.discard(lane)  # in the very step that found nothing to take: what is put next needs its own
+        finally:
             self._deliver(batch, [OutcomeUnknown("the event loop is ending")] * len(batch))
-            self._lanes.discard(lane)
-            self._ready.discard(lane)
 
     def _replace(self, lane: asyncio.Task[Any]) -> None:
-        """See that what waits has a lane where one was cancelled, maybe before it began; unless all is ending."""
-        self._lanes.discard(lane)
-        self._ready.discard(lane)
-        if lane.cancelled():
+        """
+        See that what waits has a lane where one was cancelled, maybe before it began; unless all is ending.
+
+        Until then it counts as one, so that nobody overtakes what waits.
+        """
+        if lane in self._lanes:
+            self._lanes.discard(lane)
+            self._ready.discard(lane)
             self._waiting = deque(item for item in self._waiting if not item.answer.done())
             self._start_lane()
 

@@ -364,6 +364,34 @@ async def test_a_lane_that_was_cancelled_in_mid_batch_leaves_nobody_waiting() ->
         assert [answer.outcome for answer in await asyncio.gather(alone, *waiting)] == [Outcome.DONE] * 3
 
 
+async def test_nobody_overtakes_what_a_cancelled_lane_leaves_waiting() -> None:
+    store, dispatcher, (first, second, third) = await made()
+    barrier = held(store)
+    alone = asyncio.create_task(dispatcher.submit(third.load()))
+    await turns()
+
+    async def ask_twice() -> None:
+        with pytest.raises(OutcomeUnknown):
+            await dispatcher.submit(inc(second))
+        await dispatcher.submit(push(first, 2))
+
+    before = asyncio.all_tasks()
+    twice = asyncio.create_task(ask_twice())
+    await turns()
+    barrier.let_one()
+    await turns()
+    waiting = asyncio.create_task(dispatcher.submit(push(first, 1)))
+    await turns()
+    (lane,) = asyncio.all_tasks() - before - {twice, waiting}
+
+    lane.cancel()
+    barrier.lift()
+    async with asyncio.timeout(2):
+        await asyncio.gather(alone, twice, waiting)
+
+    assert (await dispatcher.submit(first.load())).data == {"n": 0, "log": [1, 2]}
+
+
 async def test_a_session_is_never_in_two_lanes() -> None:
     store, dispatcher, (first, second, _) = await made(lanes=2)
     barrier = held(store)
