@@ -239,9 +239,18 @@ class _Queue:
         except (StoreUnavailable, OutcomeUnknown) as error:
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - the store says that one of them is the cause
-            if len(batch) == 1:
-                return [error]
-            return [(await self._fates_of([item]))[0] for item in batch]
+            return [error] if len(batch) == 1 else await self._one_by_one(batch)
+
+    async def _one_by_one(self, batch: list[_Waiting]) -> Sequence[Answer | Exception]:
+        """Run again what was not applied: what is wanted still, and has its turn before the time for all is over."""
+        fates: list[Answer | Exception] = []
+        end = self._loop.time() + self._timeout
+        for item in batch:
+            if item.answer.done() or self._loop.time() >= end:
+                fates.append(StoreUnavailable("those beside it took too long"))
+            else:
+                fates += await self._fates_of([item])
+        return fates
 
     def _deliver(self, batch: list[_Waiting], fates: Sequence[Answer | Exception]) -> None:
         for item, fate in zip(batch, fates, strict=True):

@@ -559,6 +559,43 @@ async def test_a_poisoned_batch_is_run_again_one_by_one() -> None:
     assert [await count_of(dispatcher, holder) for holder in (first, second, third)] == [1, 0, 1]
 
 
+async def test_what_is_cancelled_before_it_is_run_again_is_not_run_again() -> None:
+    store, dispatcher, (first, second, third) = await made()
+    store.poison.add(first.id)
+    barrier = held(store)
+    alone = asyncio.create_task(dispatcher.submit(third.load()))
+    await turns()
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second, third)]
+    await turns()
+    barrier.let_one()
+    await turns()
+    assert store.sizes == [1, 3]
+    asked[1].cancel()
+
+    barrier.lift()
+    await asyncio.gather(alone, *asked, return_exceptions=True)
+
+    assert store.sizes == [1, 3, 1, 1]
+    assert [await count_of(dispatcher, holder) for holder in (second, third)] == [0, 1]
+
+
+async def test_what_is_run_again_takes_no_longer_where_the_store_does_not_answer() -> None:
+    store, _, holders = await made(sessions=20)
+    dispatcher = Dispatcher(store, MOMENT)
+
+    async def fail(commands: Sequence[Command]) -> None:
+        if len(commands) > 1:
+            raise LookupError
+        await asyncio.Event().wait()
+
+    store.before = fail
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in holders]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert store.sizes == [1, 19, 1]
+    assert [type(result) for result in results] == [OutcomeUnknown] * 2 + [StoreUnavailable] * 18
+
+
 async def test_a_poisoned_command_alone_is_not_run_again() -> None:
     store, dispatcher, (first, *_) = await made()
     store.poison.add(first.id)
