@@ -281,12 +281,14 @@ class _Queue:
 
 
 def _as_seen_by(command: Command, error: Exception) -> Exception:
-    """Reading has no outcome that could be unknown; and no two tasks share one exception object."""
-    if isinstance(error, OutcomeUnknown) and type(command) is Load:
-        seen: Exception = StoreUnavailable(error.reason)
-    elif isinstance(error, OutcomeUnknown | StoreUnavailable):
-        seen = type(error)(error.reason)
-    else:
+    """
+    Return what is told to the one who asked: reading has no outcome that could be unknown.
+
+    No two tasks share one exception object.  A kind of the store's own may not be made of a reason alone.
+    """
+    if not isinstance(error, OutcomeUnknown | StoreUnavailable):
         return error
+    is_unknown = isinstance(error, OutcomeUnknown) and type(command) is not Load
+    seen = OutcomeUnknown(error.reason) if is_unknown else StoreUnavailable(error.reason)
     seen.__cause__ = error
     return seen

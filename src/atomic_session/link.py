@@ -276,7 +276,8 @@ class Link:
 
     def _note_failure(self, command: Command, error: CorruptRecord | OutcomeUnknown | StoreUnavailable) -> None:
         self.stale = self.token is not None and (self.stale or isinstance(error, OutcomeUnknown))
-        emit(_EVENTS[type(error)], command.id, reason=error.reason)
+        event = next(event for kind, event in _EVENTS.items() if isinstance(error, kind))
+        emit(event, command.id, reason=error.reason)
 
     def _note(self, answer: Answer) -> None:
         if answer.record is not None:

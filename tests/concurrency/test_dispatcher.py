@@ -628,6 +628,25 @@ async def test_a_batch_that_fails_as_a_whole_fails_for_each_and_is_not_run_again
         assert isinstance(result.__cause__, kind)
 
 
+async def test_an_error_may_be_of_a_kind_of_the_stores_own() -> None:
+    class NodeDown(StoreUnavailable):
+        def __init__(self, node: str, port: int) -> None:
+            super().__init__(f"{node} is down at {port}")
+
+    store, dispatcher, (first, second, third) = await made()
+
+    async def fail(commands: Sequence[Command]) -> None:
+        raise NodeDown("n1", 5432)
+
+    store.before = fail
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in (first, second, third)]
+    done, _ = await asyncio.wait(asked, timeout=2)
+
+    assert done == set(asked)
+    assert [str(task.exception()) for task in asked] == ["the session store is unavailable: n1 is down at 5432"] * 3
+    assert [isinstance(task.exception(), StoreUnavailable) for task in asked] == [True] * 3
+
+
 @pytest.mark.parametrize("lanes", [0, 1])
 async def test_a_load_has_no_outcome_that_could_be_unknown(lanes: int) -> None:
     store, dispatcher, (first, *_) = await made(lanes)

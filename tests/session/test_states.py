@@ -198,7 +198,14 @@ async def test_a_tombstone_is_forgotten_after_a_minute(any_site: Site) -> None:
     assert session.is_new
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable("down"), OutcomeUnknown("silent")])
+class NodeDown(StoreUnavailable):
+    """What a store may make of an error."""
+
+    def __init__(self, node: str, port: int) -> None:
+        super().__init__(f"{node} is down at {port}")
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("down"), OutcomeUnknown("silent"), NodeDown("n1", 27017)])
 async def test_a_store_that_fails_changes_no_cookie(any_site: Site, error: Exception) -> None:
     cookie = await any_site.visitor(a=1)
     session = any_site.request(cookie)
