@@ -48,6 +48,7 @@ class Dispatcher:
         self._ready = False
         self.load_at_once: Callable[[Load], Answer | None] = _takes_a_wait
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
+        self._closing: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}  # set where it is done
 
     @property
     def store(self) -> Store:
@@ -64,22 +65,38 @@ class Dispatcher:
 
     async def open(self) -> Store:
         """Open the store and return it.  It is done at the first command too, where nobody did."""
-        store = self.store
-        if not self._ready:
+        loop = asyncio.get_running_loop()
+        while not self._ready:
+            if (closed := self._closing.get(loop)) is not None:
+                await closed.wait()
+                continue
+            store = self.store
             await store.open()
-            self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
-            self._ready = True
-        return store
+            if loop not in self._closing:
+                self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
+                self._ready = True
+        return self.store
 
     async def close(self) -> None:
-        """Complete what was accepted, then close the store.  A later command opens it again."""
-        queue = self._queues.get(asyncio.get_running_loop())
-        if queue is not None:
-            await queue.drained()
-        if self._store is not None:
+        """
+        Complete what was accepted, then close the store.
+
+        What is asked meanwhile waits, and opens it again.
+        """
+        loop = asyncio.get_running_loop()
+        while (closed := self._closing.get(loop)) is not None:
+            await closed.wait()
+        closed = self._closing[loop] = asyncio.Event()
+        try:
             self._forget_that_it_is_open()
-            await self._store.close()
-            self._forget_that_it_is_open()  # whoever opened it meanwhile found it open, and it is not any more
+            if loop in self._queues:
+                await self._queues[loop].drained()
+            if self._store is not None:
+                await self._store.close()
+        finally:
+            self._forget_that_it_is_open()  # another event loop may have found it open, and it is not any more
+            del self._closing[loop]
+            closed.set()
 
     async def submit(self, command: Command) -> Answer:
         """

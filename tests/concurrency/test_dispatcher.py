@@ -892,3 +892,93 @@ async def test_commands_that_come_while_closing_never_reach_a_closed_store() -> 
 
     assert [(await task).outcome for task in asked] == [Outcome.DONE] * 3
     assert [await count_of(dispatcher, holder) for holder in (first, second)] == [2, 1]
+
+
+class LeavingStore(LaneStore):
+    """A store that takes its time to close, and may fail in the end."""
+
+    failure: Exception | None = None
+
+    async def close(self) -> None:
+        await turns()
+        await super().close()
+        await turns()
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.mark.parametrize("lanes", [0, 1])
+async def test_what_is_asked_while_the_store_closes_waits_and_opens_it_again(lanes: int) -> None:
+    store = LeavingStore(lanes)
+    dispatcher = Dispatcher(store, TIMEOUT)
+    holders = await begun(dispatcher, 3)
+
+    async def slowly(commands: Sequence[Command]) -> None:
+        await turns(15)
+
+    store.before = slowly
+    closing = [asyncio.create_task(dispatcher.close()) for _ in range(2)]
+    await turns(2)
+
+    asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for holder in holders * 2]
+    await asyncio.gather(*closing)
+    answers = await asyncio.gather(*asked)
+
+    assert [answer.outcome for answer in answers] == [Outcome.DONE] * 6
+    assert store.opened == 2
+
+
+async def test_what_finds_the_store_closing_when_it_has_opened_it_opens_it_again() -> None:
+    class Arriving(LeavingStore):
+        async def open(self) -> None:
+            await turns()
+            await super().open()
+
+    store = Arriving()
+    dispatcher = Dispatcher(store, TIMEOUT)
+    asked = asyncio.create_task(dispatcher.submit(Holder().load()))
+    await turns(2)
+
+    await dispatcher.close()
+
+    assert (await asked).outcome is Outcome.ABSENT
+    assert store.is_open
+
+
+async def test_closing_ends_though_commands_go_on_coming() -> None:
+    store, dispatcher, holders = await made()
+    closed = asyncio.Event()
+
+    async def go_on(holder: Holder) -> None:
+        while not closed.is_set():
+            await dispatcher.submit(inc(holder))
+
+    asked = [asyncio.create_task(go_on(holder)) for holder in holders]
+    await turns()
+
+    async with asyncio.timeout(2):
+        await dispatcher.close()
+    closed.set()
+    await asyncio.gather(*asked)
+
+    assert store.opened == 2
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_store_that_was_not_closed_well_is_opened_again(cancelled: bool) -> None:
+    store = LeavingStore()
+    dispatcher = Dispatcher(store, TIMEOUT)
+    (holder,) = await begun(dispatcher, 1)
+    store.failure = OSError("the wire is cut")
+    closing = asyncio.create_task(dispatcher.close())
+    await turns(2)
+    asked = asyncio.create_task(dispatcher.submit(inc(holder)))
+    await turns(15)
+    assert not store.is_open
+    if cancelled:
+        closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+
+    assert (await asked).outcome is Outcome.DONE
+    assert await count_of(dispatcher, holder) == 1
+    assert store.opened == 2
