@@ -52,7 +52,7 @@ class Dispatcher:
 
     @property
     def store(self) -> Store:
-        """The store; setting another is possible until the first one was opened."""
+        """The store; setting another is possible where none is open."""
         if self._store is None:
             raise StoreNotSet
         return self._store
@@ -62,6 +62,7 @@ class Dispatcher:
         if self._ready:
             raise RuntimeError("the store is in use already; set another one before the first use")
         self._store = store
+        self._queues = {}  # whose lanes lead to the store before
 
     async def open(self) -> Store:
         """Open the store and return it.  It is done at the first command too, where nobody did."""
@@ -72,7 +73,7 @@ class Dispatcher:
                 continue
             store = self.store
             await store.open()
-            if loop not in self._closing:
+            if store is self._store and loop not in self._closing:
                 self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
                 self._ready = True
         return self.store
@@ -87,12 +88,13 @@ class Dispatcher:
         while (closed := self._closing.get(loop)) is not None:
             await closed.wait()
         closed = self._closing[loop] = asyncio.Event()
+        store = self._store
         try:
             self._forget_that_it_is_open()
             if loop in self._queues:
                 await self._queues[loop].drained()
-            if self._store is not None:
-                await self._store.close()
+            if store is not None:
+                await store.close()
         finally:
             self._forget_that_it_is_open()  # another event loop may have found it open, and it is not any more
             del self._closing[loop]

@@ -822,6 +822,43 @@ async def test_the_store_can_be_set_until_it_is_used() -> None:
     assert (first.opened, second.opened) == (0, 1)
 
 
+async def test_another_store_may_take_over_where_the_first_one_is_closed() -> None:
+    first, second = LaneStore(), LaneStore()
+    dispatcher = Dispatcher(first, TIMEOUT)
+    (holder,) = await begun(dispatcher, 1)
+    barrier = held(first)
+    asked = asyncio.create_task(dispatcher.submit(inc(holder)))
+    await turns()
+    closing = asyncio.create_task(dispatcher.close())
+    await turns()
+
+    dispatcher.store = second
+    barrier.lift()
+    await closing
+    await begun(dispatcher, 2)
+
+    assert (await asked).outcome is Outcome.DONE
+    assert (first.sizes, second.sizes) == ([1, 1], [1, 1])
+    assert (first.is_open, second.is_open) == (False, True)
+
+
+async def test_a_store_that_is_set_while_another_one_opens_is_the_one_that_is_used() -> None:
+    class Arriving(LaneStore):
+        async def open(self) -> None:
+            await turns()
+            await super().open()
+
+    first, second = Arriving(), LaneStore()
+    dispatcher = Dispatcher(first, TIMEOUT)
+    asked = asyncio.create_task(dispatcher.submit(Holder().load()))
+    await turns(2)
+
+    dispatcher.store = second
+
+    assert (await asked).outcome is Outcome.ABSENT
+    assert (first.sizes, second.sizes) == ([], [1])
+
+
 async def test_the_first_command_opens_the_store() -> None:
     store = LaneStore()
     dispatcher = Dispatcher(store, TIMEOUT)
