@@ -72,7 +72,7 @@ class Dispatcher:
                 await closed.wait()
                 continue
             store = self.store
-            await store.open()
+            await self._open_in_time(store)
             if store is self._store and loop not in self._closing:
                 self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
                 self._ready = True
@@ -124,6 +124,13 @@ class Dispatcher:
         if isinstance(answer.error, _FATES):
             raise _as_seen_by(command, answer.error)
         return answer
+
+    async def _open_in_time(self, store: Store) -> None:
+        try:
+            async with asyncio.timeout(self._timeout if store.lanes else None):
+                await store.open()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"it did not open within {self._timeout} s") from error
 
     def _forget_that_it_is_open(self) -> None:
         self._ready = False

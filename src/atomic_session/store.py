@@ -88,7 +88,8 @@ class Store(Protocol):
         """
         Make the store ready: connect, create what is missing, say what is wrong.
 
-        Opening an open store does nothing; a closed one may be opened again.
+        Opening an open store does nothing; a closed one may be opened again.  Several tasks may open it at once,
+        and each may be cancelled, as when it takes too long.
 
         Raises:
             StoreUnavailable: it cannot be made ready; nothing was changed that matters.

@@ -885,6 +885,19 @@ async def test_a_store_that_could_not_be_opened_is_tried_again() -> None:
     assert (await dispatcher.submit(Holder().load())).outcome is Outcome.ABSENT
 
 
+async def test_a_store_that_does_not_open_is_unavailable_in_time() -> None:
+    class Silent(LaneStore):
+        async def open(self) -> None:
+            await asyncio.Event().wait()
+
+    dispatcher = Dispatcher(Silent(), MOMENT)
+    asked = [asyncio.create_task(dispatcher.submit(Holder().load())), asyncio.create_task(dispatcher.open())]
+    done, _ = await asyncio.wait(asked, timeout=2)
+
+    assert done == set(asked)
+    assert [type(task.exception()) for task in asked] == [StoreUnavailable] * 2
+
+
 async def test_closing_completes_what_was_accepted_and_then_closes_the_store() -> None:
     store, dispatcher, (first, second, _) = await made(batch_size=2)
     barrier = held(store)
