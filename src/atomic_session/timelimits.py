@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from types import TracebackType
 from typing import Protocol
 
@@ -46,7 +47,11 @@ class Watch:
         item.deadline = self._loop.time() + self._seconds
         timed.append(item)
         if self._timer is None:
-            self._timer = self._loop.call_at(item.deadline, self._look)
+            self._look_at(item.deadline)
+
+    def _look_at(self, when: float) -> None:
+        """Look then: with no variables of the task that asks, which may be over long before the last timer is."""
+        self._timer = self._loop.call_at(when, self._look, context=Context())
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -56,7 +61,7 @@ class Watch:
             item = timed[0]
             if not item.is_over():
                 if item.deadline > now:
-                    self._timer = self._loop.call_at(item.deadline, self._look)
+                    self._look_at(item.deadline)
                     return
                 item.expire()
             timed.popleft()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -105,6 +108,29 @@ async def test_what_was_over_in_time_is_never_cancelled() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2 * MOMENT):
             await asyncio.Event().wait()
+
+
+async def test_the_timer_remembers_no_request() -> None:
+    """There is one for as long as there is traffic: what its first request held would never be let go."""
+
+    class Held: ...
+
+    held: ContextVar[Held] = ContextVar("held")
+    limit, event = watch(LONG), asyncio.Event()
+    event.set()
+    last: list[weakref.ref[Held]] = []
+
+    async def request() -> None:
+        mine = Held()
+        held.set(mine)
+        last.append(weakref.ref(mine))
+        await wait_within(limit, event)
+
+    await asyncio.create_task(request())
+    await asyncio.sleep(0)  # the event loop lets go of what it did last
+    gc.collect()
+
+    assert last[0]() is None
 
 
 def test_one_timer_looks_after_all_calls() -> None:
