@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
@@ -341,6 +342,27 @@ async def test_what_was_applied_beside_a_field_that_is_not_ours_is_not_told_as_l
     assert [type(answer.error) for answer in answers] == [OutcomeUnknown, type(None), OutcomeUnknown]
     assert answers[1].outcome is Outcome.DONE
     assert found["data"]["n"] == 3
+
+
+async def test_what_cannot_be_read_at_all_is_told_so_and_has_no_other_update_done_twice(
+    store: MongoStore, url: str
+) -> None:
+    spoilt, *others = [await started(store, {"n": 0}) for _ in range(3)]
+    async with AsyncMongoClient[dict[str, Any]](url) as client:
+        sessions = client.get_default_database()["sessions"]
+        await sessions.update_one({"_id": spoilt.id}, {"$set": {"data.at": DatetimeMS(2**60)}})
+    with pytest.raises(CorruptRecord):
+        await ask(store, spoilt.load())
+    with pytest.raises(OutcomeUnknown, match="applied"):
+        await ask(store, spoilt.update(Inc.of("n", 1)))
+    dispatcher = Dispatcher(store, 30.0)
+    updates = [holder.update(Inc.of("n", 1)) for holder in (others[0], spoilt, others[1])]
+    commands: list[Command] = [Holder().load(), *updates]
+    results = await asyncio.gather(*map(dispatcher.submit, commands), return_exceptions=True)
+
+    assert [type(result) for result in results] == [Answer, Answer, OutcomeUnknown, Answer]
+    assert [(await ask(store, holder.load())).data for holder in others] == [{"n": 1}] * 2
+    assert (await ask(store, Destroy(spoilt.id, None, NOW))).outcome is Outcome.DONE
 
 
 async def test_a_corrupt_record_in_a_batch_fails_alone_and_once(store: MongoStore, url: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from bson.errors import InvalidBSON
 from pymongo import InsertOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, OperationFailure
@@ -175,6 +176,8 @@ class Trips:
                 )
         except OperationFailure as error:
             return _refused(statement, error.details or {})
+        except InvalidBSON:
+            document = _unreadable(command.id)
         return None if document is None else self._answered(command, statement, document)
 
     async def _send_all(self, statements: Sequence[Statement]) -> dict[int, Document]:
@@ -187,15 +190,22 @@ class Trips:
         return {}
 
     async def _find(self, session_id: str) -> Document | None:
-        with door(writing=False):
-            return await self._collection.find_one({"_id": session_id})
+        try:
+            with door(writing=False):
+                return await self._collection.find_one({"_id": session_id})
+        except InvalidBSON:
+            return _unreadable(session_id)
 
     async def _find_all(self, ids: Sequence[str]) -> dict[str, Document]:
         if not ids:
             return {}
-        with door(writing=False):
-            found = self._collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
-            return {document["_id"]: document for document in await found.to_list()}
+        try:
+            with door(writing=False):
+                found = self._collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
+                documents = await found.to_list()
+        except InvalidBSON:  # of one of them, which the driver does not name
+            documents = [document for each in ids if (document := await self._find(each)) is not None]
+        return {document["_id"]: document for document in documents}
 
 
 async def _fate_of(asked: Awaitable[Answer]) -> Fate:
@@ -203,6 +213,11 @@ async def _fate_of(asked: Awaitable[Answer]) -> Fate:
         return await asked
     except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
         return error
+
+
+def _unreadable(session_id: str) -> Document:
+    """Return what stands for a document that Python cannot read, such as one with a date of the year 20,000."""
+    return {"_id": session_id}
 
 
 def _waves(commands: Sequence[Command]) -> list[list[int]]:
