@@ -126,7 +126,10 @@ class SessionManager:
         """
         check_owner(owner)
         store = await self._dispatcher.open()
-        return await self._in_time(store.sessions_of(owner, self.settings.clock()), StoreUnavailable)
+        try:
+            return await self._in_time(store.sessions_of(owner, self.settings.clock()), StoreUnavailable)
+        except OutcomeUnknown as error:  # reading has no outcome that could be unknown
+            raise StoreUnavailable(error.reason) from error
 
     async def destroy(self, session_id: str) -> bool:
         """

@@ -190,6 +190,15 @@ async def test_every_question_is_bounded_in_time() -> None:
         await manager.purge()
 
 
+async def test_a_list_of_sessions_has_no_outcome_that_could_be_unknown() -> None:
+    class Silent(SpyStore):
+        async def sessions_of(self, owner: str, now: int) -> Sequence[SessionInfo]:
+            raise OutcomeUnknown("the wire is cut")
+
+    with pytest.raises(StoreUnavailable, match="the wire is cut"):
+        await SessionManager(Silent()).sessions_of("ann")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
