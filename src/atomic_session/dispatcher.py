@@ -202,7 +202,7 @@ class _Queue:
     def _start_lane(self) -> None:
         """Start one for what those that are ready have no room for, if there may be another."""
         room = self._store.lanes - len(self._lanes)
-        if room <= 0 or len(self._waiting) <= len(self._ready) * self._store.batch_size:
+        if room <= 0 or len(self._waiting) <= len(self._ready) * self._store.batch_size or self._loop.is_closed():
             return
         if room > 1 or self._nobody_alone.is_set():
             # Not by the loop's factory, which may begin it at once, before others can join; nor with the variables of

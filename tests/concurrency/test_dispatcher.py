@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Sequence
@@ -775,6 +776,29 @@ def test_a_loop_that_was_closed_in_the_middle_of_a_batch_holds_up_no_other() -> 
     barrier.lift()
 
     assert asyncio.run(count_of(dispatcher, holder)) == 0
+
+
+def test_a_loop_that_was_closed_over_a_command_is_left_alone() -> None:
+    """Whoever closes a loop with tasks in it hears of them from asyncio; we start none, which would raise."""
+
+    async def leave_behind() -> None:
+        store = LaneStore()
+        dispatcher = Dispatcher(store, TIMEOUT)
+        (holder,) = await begun(dispatcher, 1)
+        held(store)
+        asked = [asyncio.create_task(dispatcher.submit(inc(holder))) for _ in range(2)]
+        await turns()
+        assert not any(task.done() for task in asked)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave_behind())
+    loop.close()
+    raised: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", raised.append)
+        gc.collect()
+
+    assert not raised
 
 
 @pytest.mark.parametrize("store", [MemoryStore(), LaneStore(batch_size=10_000)], ids=["no lanes", "one lane"])
