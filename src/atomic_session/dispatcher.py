@@ -66,14 +66,13 @@ class Dispatcher:
 
     async def open(self) -> Store:
         """Open the store and return it.  It is done at the first command too, where nobody did."""
-        loop = asyncio.get_running_loop()
         while not self._ready:
-            if (closed := self._closing.get(loop)) is not None:
+            if (closed := self._closing_here()) is not None:
                 await closed.wait()
                 continue
             store = self.store
             await self._open_in_time(store)
-            if store is self._store and loop not in self._closing:
+            if store is self._store and self._closing_here() is None:
                 self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
                 self._ready = True
         return self.store
@@ -85,7 +84,7 @@ class Dispatcher:
         What is asked meanwhile waits, and opens it again.
         """
         loop = asyncio.get_running_loop()
-        while (closed := self._closing.get(loop)) is not None:
+        while (closed := self._closing_here()) is not None:
             await closed.wait()
         closed = self._closing[loop] = asyncio.Event()
         store = self._store
@@ -126,11 +125,18 @@ class Dispatcher:
         return answer
 
     async def _open_in_time(self, store: Store) -> None:
+        if not store.lanes:
+            await store.open()
+            return
         try:
-            async with asyncio.timeout(self._timeout if store.lanes else None):
+            async with asyncio.timeout(self._timeout):
                 await store.open()
         except TimeoutError as error:
             raise StoreUnavailable(f"it did not open within {self._timeout} s") from error
+
+    def _closing_here(self) -> asyncio.Event | None:
+        """Return what is set once the store is closed, where it is being closed in this event loop."""
+        return self._closing.get(asyncio.get_running_loop()) if self._closing else None
 
     def _forget_that_it_is_open(self) -> None:
         self._ready = False
