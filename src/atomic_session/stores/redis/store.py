@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ...clock import Instant
 from ...commands import Answer, Command
-from ...errors import AtomicSessionError, StoreUnavailable
+from ...errors import AtomicSessionError
 from ...lifecycle import Fate, answers_of, is_limited
 from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
@@ -55,7 +55,6 @@ class RedisStore:
     ) -> None:
         if limits.operators > _MOST_OPERATORS:
             raise ValueError(f"limit 'operators' must be at most {_MOST_OPERATORS} on Redis, not {limits.operators}")
-        self._timeout = timeout
         self._links = Links(client, timeout)
         self._proved = False
         self._prefix = prefix.encode()
@@ -77,13 +76,10 @@ class RedisStore:
 
     async def open(self) -> None:
         link = self._links.get()
-        try:
-            async with asyncio.timeout(self._timeout), link.opening:  # who waits for a turn has no more time
-                if not self._proved:
-                    await prove(link, self._work, self._owners)
-                    self._proved = True
-        except TimeoutError as error:
-            raise StoreUnavailable("the server does not answer") from error
+        async with link.opening:
+            if not self._proved:
+                await prove(link, self._work, self._owners)
+                self._proved = True
 
     async def close(self) -> None:
         self._proved = False
