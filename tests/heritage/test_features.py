@@ -215,7 +215,7 @@ async def test_many_csrf_tokens_of_one_session_are_accepted_at_a_time(browser: B
         return [session.create_csrf() for _ in range(5)]
 
     async def check(session: Session) -> list[bool]:
-        return [_accepts(session, token) for token in (*tokens, tokens[0][:-2] + "xx", "", "nonsense")]
+        return [_accepts(session, token) for token in (*tokens, tokens[0].swapcase(), "", "nonsense")]
 
     tokens = await browser.get(make)
     assert len(set(tokens)) == 5

@@ -52,7 +52,7 @@ async def test_a_visitor_without_a_session_sends_a_form_with_the_token_of_the_pa
     shop, cookie, made = await _visitor(mode=mode)
 
     assert (await shop.visit(cookie, "POST", FORM, body=[b"_csrf=" + made])).status == 200
-    assert (await shop.visit(cookie, "POST", FORM, body=[b"_csrf=x" + made[1:]])).status == 403
+    assert (await shop.visit(cookie, "POST", FORM, body=[b"_csrf=" + made.swapcase()])).status == 403
     assert (await shop.visit(cookie, "POST", FORM)).status == 403
     assert shop.store.trips == 0
 
