@@ -14,18 +14,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from .commands import Answer, Command, Load
 from .errors import CorruptRecord, OutcomeUnknown, StoreNotSet, StoreUnavailable
+from .shared import SharedCall
 from .store import Store
 from .timelimits import TimeLimit, Watch
 
 __all__ = ["Dispatcher"]
+
+Result = TypeVar("Result")
+Question: TypeAlias = Callable[[Store], Awaitable[Result]]
 
 _FATES = (CorruptRecord, OutcomeUnknown, StoreUnavailable)
 """What is raised to the one who asked, and is no answer."""
@@ -48,6 +52,7 @@ class Dispatcher:
         self._ready = False
         self.load_at_once: Callable[[Load], Answer | None] = _takes_a_wait
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
+        self._openings: dict[asyncio.AbstractEventLoop, SharedCall[None]] = {}
         self._closing: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}  # set where it is done
 
     @property
@@ -63,6 +68,7 @@ class Dispatcher:
             raise RuntimeError("the store is in use already; set another one before the first use")
         self._store = store
         self._queues = {}  # whose lanes lead to the store before
+        self._openings = {}
 
     async def open(self) -> Store:
         """Open the store and return it.  It is done at the first command too, where nobody did."""
@@ -71,7 +77,7 @@ class Dispatcher:
                 await closed.wait()
                 continue
             store = self.store
-            await self._open_in_time(store)
+            await self._open_together(store)
             if store is self._store and self._closing_here() is None:
                 self.load_at_once = getattr(store, "load_at_once", _takes_a_wait)
                 self._ready = True
@@ -117,22 +123,52 @@ class Dispatcher:
                 return await queue.put(command)
             execute = queue.execute_alone
         try:
-            (answer,) = await execute((command,))
+            answers = await execute((command,))
+            if len(answers) != 1:
+                raise _miscounted(answers, 1)
         except OutcomeUnknown as error:
             raise _as_seen_by(command, error) from error
+        answer = answers[0]
         if isinstance(answer.error, _FATES):
             raise _as_seen_by(command, answer.error)
         return answer
 
-    async def _open_in_time(self, store: Store) -> None:
+    async def ask(self, question: Question[Result], late: type[StoreUnavailable] | type[OutcomeUnknown]) -> Result:
+        """
+        Ask the store what is no command; open it first, where nobody did.
+
+        Raises:
+            StoreUnavailable: it cannot be opened.
+            StoreUnavailable, OutcomeUnknown: as the store does; *late* where there is no answer in time.
+        """
+        store = await self.open()
+        return await self._in_time(store, question, late(f"no answer within {self._timeout} s"))
+
+    async def _open_together(self, store: Store) -> None:
+        """Open *store* once for all that need it in this event loop: who comes later waits no longer than the first."""
+        loop = asyncio.get_running_loop()
+        opening = self._openings.get(loop)
+        if opening is None or opening.is_over():
+            late = StoreUnavailable(f"it did not open within {self._timeout} s")
+            opening = SharedCall(self._in_time(store, lambda opened: opened.open(), late))
+            others = {other: kept for other, kept in self._openings.items() if not other.is_closed()}
+            self._openings = {**others, loop: opening}  # a new one each time: other threads may be reading it
+        try:
+            await opening.result()
+        except (OutcomeUnknown, StoreUnavailable) as error:
+            raise StoreUnavailable(error.reason) from error  # no two tasks share one exception
+
+    async def _in_time(
+        self, store: Store, question: Question[Result], late: StoreUnavailable | OutcomeUnknown
+    ) -> Result:
+        """Ask *store*, with a bound in time unless it bounds its own calls."""
         if not store.lanes:
-            await store.open()
-            return
+            return await question(store)
         try:
             async with asyncio.timeout(self._timeout):
-                await store.open()
+                return await question(store)
         except TimeoutError as error:
-            raise StoreUnavailable(f"it did not open within {self._timeout} s") from error
+            raise late from error
 
     def _closing_here(self) -> asyncio.Event | None:
         """Return what is set once the store is closed, where it is being closed in this event loop."""
@@ -308,8 +344,12 @@ class _Queue:
                 raise
             raise OutcomeUnknown("the store cancelled its own work") from error
         if len(answers) != len(commands):
-            raise OutcomeUnknown(f"the store gave {len(answers)} answers to {len(commands)} commands")
+            raise _miscounted(answers, len(commands))
         return answers
+
+
+def _miscounted(answers: Sequence[Answer], expected: int) -> OutcomeUnknown:
+    return OutcomeUnknown(f"the store gave {len(answers)} answers to {expected} commands")
 
 
 def _as_seen_by(command: Command, error: Exception) -> Exception:

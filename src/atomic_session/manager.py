@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from . import clock as system_clock
 from . import commands
@@ -23,8 +21,6 @@ from .store import SessionInfo, Store
 from .token import is_session_id
 
 __all__ = ["SessionManager"]
-
-Result = TypeVar("Result")
 
 _MOST_AT_ONCE = 2**31 - 1
 """How many records one purge may remove: a number that every engine can hold."""
@@ -125,9 +121,9 @@ class SessionManager:
             TypeError, InvalidValue: *owner* is what no login takes.
         """
         check_owner(owner)
-        store = await self._dispatcher.open()
+        now = self.settings.clock()
         try:
-            return await self._in_time(store.sessions_of(owner, self.settings.clock()), StoreUnavailable)
+            return await self._dispatcher.ask(lambda store: store.sessions_of(owner, now), StoreUnavailable)
         except OutcomeUnknown as error:  # reading has no outcome that could be unknown
             raise StoreUnavailable(error.reason) from error
 
@@ -159,8 +155,8 @@ class SessionManager:
         if keep is not None:
             _check_id(keep, "keep")
             keep = keep if is_session_id(keep) else None  # no session has it, and not every engine can look for it
-        store = await self._dispatcher.open()
-        ended = await self._in_time(store.destroy_all(owner, keep, self.settings.clock()), OutcomeUnknown)
+        now = self.settings.clock()
+        ended = await self._dispatcher.ask(lambda store: store.destroy_all(owner, keep, now), OutcomeUnknown)
         with heard_by(self.settings.on_event):
             emit("owner_sessions_destroyed", keep, count=ended)
         return ended
@@ -176,20 +172,8 @@ class SessionManager:
         """
         if type(limit) is not int or limit < 1:
             raise ValueError(f"limit must be a positive whole number, not {limit!r}")
-        store = await self._dispatcher.open()
-        return await self._in_time(store.purge(self.settings.clock(), min(limit, _MOST_AT_ONCE)), OutcomeUnknown)
-
-    async def _in_time(
-        self, work: Coroutine[Any, Any, Result], late: type[StoreUnavailable] | type[OutcomeUnknown]
-    ) -> Result:
-        """Bound what is asked past the dispatcher, unless the store bounds it by itself."""
-        if self.store.lanes == 0:
-            return await work
-        try:
-            async with asyncio.timeout(self.settings.timeout):
-                return await work
-        except TimeoutError as error:
-            raise late(f"no answer within {self.settings.timeout} s") from error
+        now, most = self.settings.clock(), min(limit, _MOST_AT_ONCE)
+        return await self._dispatcher.ask(lambda store: store.purge(now, most), OutcomeUnknown)
 
 
 def _check_id(value: str, name: str) -> None:

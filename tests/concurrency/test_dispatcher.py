@@ -821,6 +821,19 @@ def test_event_loops_in_several_threads_share_a_dispatcher(store: Store) -> None
     assert counts == {holder.id: 100 for holder in holders}
 
 
+@pytest.mark.parametrize("lanes", [0, 1])
+async def test_a_store_that_gives_no_answer_to_a_command_leaves_its_outcome_unknown(lanes: int) -> None:
+    class Forgetful(LaneStore):
+        async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+            return (await super().execute(commands))[1:]
+
+    dispatcher = Dispatcher(Forgetful(lanes), TIMEOUT)
+    with pytest.raises(OutcomeUnknown, match="0 answers to 1 commands"):
+        await dispatcher.submit(inc(Holder()))
+    with pytest.raises(StoreUnavailable, match="0 answers to 1 commands"):
+        await dispatcher.submit(Holder().load())
+
+
 # --- the store's life
 
 
@@ -920,6 +933,73 @@ async def test_a_store_that_does_not_open_is_unavailable_in_time() -> None:
 
     assert done == set(asked)
     assert [type(task.exception()) for task in asked] == [StoreUnavailable] * 2
+
+
+class _Slow(LaneStore):
+    """A store that opens when it is let."""
+
+    def __init__(self, error: Exception | None = None, lanes: int = 1) -> None:
+        super().__init__(lanes)
+        self.let = asyncio.Event()
+        self.error = error
+        self.tried = 0
+
+    async def open(self) -> None:
+        self.tried += 1
+        await self.let.wait()
+        if self.error is not None:
+            raise self.error
+        await super().open()
+
+
+@pytest.mark.parametrize("lanes", [0, 1])
+async def test_what_needs_a_closed_store_at_once_opens_it_once(lanes: int) -> None:
+    store = _Slow(lanes=lanes)
+    dispatcher = Dispatcher(store, TIMEOUT)
+    asked = [asyncio.create_task(dispatcher.submit(Holder().load())) for _ in range(10)]
+    await turns()
+    store.let.set()
+
+    assert [answer.outcome for answer in await asyncio.gather(*asked)] == [Outcome.ABSENT] * 10
+    assert store.tried == 1
+
+
+async def test_why_it_does_not_open_is_told_to_all_that_wait_and_it_is_tried_again_by_the_next() -> None:
+    store = _Slow(StoreUnavailable("a wrong certificate"))
+    dispatcher = Dispatcher(store, TIMEOUT)
+    asked = [asyncio.create_task(dispatcher.submit(Holder().load())) for _ in range(10)]
+    await turns()
+    store.let.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert store.tried == 1
+    assert [type(error) for error in told] == [StoreUnavailable] * 10
+    assert {error.reason for error in told if isinstance(error, StoreUnavailable)} == {"a wrong certificate"}
+    assert len(set(map(id, told))) == 10
+    store.error = None
+    assert (await dispatcher.submit(Holder().load())).outcome is Outcome.ABSENT
+
+
+async def test_an_opening_goes_on_without_the_one_who_asked_first_and_ends_with_the_last() -> None:
+    store = _Slow()
+    dispatcher = Dispatcher(store, TIMEOUT)
+    first, second = [asyncio.create_task(dispatcher.submit(Holder().load())) for _ in range(2)]
+    await turns()
+    first.cancel()
+    await turns()
+    third = asyncio.create_task(dispatcher.submit(Holder().load()))
+    await turns()
+    assert (first.cancelled(), store.tried) == (True, 1)
+
+    for task in (second, third):
+        task.cancel()
+    await asyncio.wait((second, third))
+    store.let.set()
+    await turns()
+    assert not store.is_open
+
+    assert (await dispatcher.submit(Holder().load())).outcome is Outcome.ABSENT
+    assert store.tried == 2
 
 
 async def test_closing_completes_what_was_accepted_and_then_closes_the_store() -> None:

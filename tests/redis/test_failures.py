@@ -190,6 +190,17 @@ async def test_a_frozen_server_fails_in_time_and_its_late_work_was_announced(ser
     await dispatcher.close()
 
 
+async def test_a_frozen_server_does_not_open_in_time_however_many_ask(server: Valkey) -> None:
+    server.freeze()
+    dispatcher = Dispatcher(RedisStore.from_url(server.url, timeout=PATIENCE), PATIENCE)
+    began = time.monotonic()
+    ends = await asyncio.gather(*[dispatcher.submit(Holder().load()) for _ in range(12)], return_exceptions=True)
+    assert time.monotonic() - began < 3 * PATIENCE
+    assert {type(end) for end in ends} == {StoreUnavailable}
+    server.thaw()
+    await dispatcher.close()
+
+
 async def test_an_unreachable_frozen_server_was_never_asked(server: Valkey) -> None:
     server.freeze()
     store = RedisStore.from_url(server.url, timeout=PATIENCE)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import hypothesis.strategies as st
@@ -15,8 +16,6 @@ from tests.session.kit import Site
 
 from atomic_session import OperatorError, Session
 from atomic_session.values import Value, same
-
-Result = TypeVar("Result")
 
 _NAMES = st.sampled_from(["a", "b", "c", "0", "1", "a.b", "$set", "~", "é"])
 _SCALARS: st.SearchStrategy[Any] = st.one_of(
@@ -38,26 +37,16 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 _DATA = st.dictionaries(_NAMES, _VALUES, max_size=4)
 
 
-def _finish(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run what never has to wait: a session on a memory store, alone."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        result: Result = done.value
-        return result
-    raise AssertionError("it waits for something")
-
-
 async def _awaited(update: Any) -> Any:
     return await update
 
 
 def _stored(site: Site, cookie: bytes) -> dict[str, Any]:
-    return _finish(site.stored(cookie))
+    return asyncio.run(site.stored(cookie))
 
 
 def _loaded(site: Site, cookie: bytes) -> Session:
-    return _finish(site.request(cookie).load())
+    return asyncio.run(site.request(cookie).load())
 
 
 def _is(given: Any, wanted: Value) -> bool:
@@ -104,14 +93,14 @@ def _edit(view: Any, data: DataObject) -> None:
 @given(_DATA, st.data())
 def test_what_plain_code_makes_of_a_session_is_what_is_stored(before: dict[str, Any], data: DataObject) -> None:
     site = Site()
-    cookie = _finish(site.visitor(**before))
+    cookie = asyncio.run(site.visitor(**before))
     session = _loaded(site, cookie)
     for _ in range(data.draw(st.integers(1, 6))):
         _edit(session, data)
         if data.draw(st.booleans()):
-            _finish(session.commit())
+            asyncio.run(session.commit())
     wanted = dict(session)
-    _finish(session.commit())
+    asyncio.run(session.commit())
 
     assert _is(_stored(site, cookie), wanted)
     assert _is(session, wanted)
@@ -121,13 +110,13 @@ def test_what_plain_code_makes_of_a_session_is_what_is_stored(before: dict[str, 
 @given(_DATA, _DATA)
 def test_a_session_that_is_made_another_is_stored_as_that(before: dict[str, Any], after: dict[str, Any]) -> None:
     site = Site()
-    cookie = _finish(site.visitor(**before))
+    cookie = asyncio.run(site.visitor(**before))
     session = _loaded(site, cookie)
     for name in list(session):
         if name not in after:
             del session[name]
     session.update(after)
-    _finish(session.commit())
+    asyncio.run(session.commit())
 
     assert _is(_stored(site, cookie), after)
 
@@ -135,12 +124,12 @@ def test_a_session_that_is_made_another_is_stored_as_that(before: dict[str, Any]
 @given(_DATA, _DATA)
 def test_clear_replaces_everything(before: dict[str, Any], after: dict[str, Any]) -> None:
     site = Site()
-    cookie = _finish(site.visitor(**before))
+    cookie = asyncio.run(site.visitor(**before))
     session = _loaded(site, cookie)
-    _finish(_awaited(site.request(cookie).set("theirs", 1)))
+    asyncio.run(_awaited(site.request(cookie).set("theirs", 1)))
     session.clear()
     session.update(after)
-    _finish(session.commit())
+    asyncio.run(session.commit())
 
     assert _is(_stored(site, cookie), after)
     assert _is(session, after)
@@ -151,7 +140,7 @@ def test_a_new_session_is_stored_as_it_was_filled(data: dict[str, Any]) -> None:
     site = Site()
     session = site.request(None)
     session.update(data)
-    _finish(session.commit())
+    asyncio.run(session.commit())
     header = session.cookie_header()
 
     assert (header is None) == (not data)
@@ -199,7 +188,7 @@ def test_changes_to_different_names_at_any_depth_survive_each_other(
 ) -> None:
     second = {path: value for path, value in second.items() if all(_apart(path, other) for other in first)}
     site = Site()
-    cookie = _finish(site.visitor(**before))
+    cookie = asyncio.run(site.visitor(**before))
     sessions = [_loaded(site, cookie), _loaded(site, cookie)]
     wanted = _loaded(site, cookie).copy()
     for session, edits in zip(sessions, (first, second), strict=True):
@@ -207,7 +196,7 @@ def test_changes_to_different_names_at_any_depth_survive_each_other(
             _change(session, path, value)
             _change(wanted, path, value)
     for session in reversed(sessions) if swapped else sessions:
-        _finish(session.commit())
+        asyncio.run(session.commit())
 
     assert _is(_stored(site, cookie), wanted)
 
@@ -215,12 +204,12 @@ def test_changes_to_different_names_at_any_depth_survive_each_other(
 @given(_DATA, st.lists(_SCALARS, max_size=3), st.lists(_SCALARS, max_size=3))
 def test_appends_to_one_list_survive_each_other(before: dict[str, Any], mine: list[Any], theirs: list[Any]) -> None:
     site = Site()
-    cookie = _finish(site.visitor(**before | {"log": ["first"]}))
+    cookie = asyncio.run(site.visitor(**before | {"log": ["first"]}))
     sessions = [_loaded(site, cookie), _loaded(site, cookie)]
     for session, items in zip(sessions, (mine, theirs), strict=True):
         session["log"].extend(items)
     for session in sessions:
-        _finish(session.commit())
+        asyncio.run(session.commit())
 
     assert _is(_stored(site, cookie), before | {"log": ["first", *mine, *theirs]})
 
@@ -248,7 +237,7 @@ def _operate(session: Session, data: DataObject) -> bool:
     """Await one operator, and say whether it applied."""
     write = data.draw(st.sampled_from(_OPERATORS))
     try:
-        _finish(_awaited(write(session, data.draw(_FIELDS), data.draw(_VALUES))))
+        asyncio.run(_awaited(write(session, data.draw(_FIELDS), data.draw(_VALUES))))
     except OperatorError:
         return False
     return True
@@ -259,7 +248,7 @@ def test_a_session_in_company_is_what_the_store_holds_once_nothing_is_pending(
     before: dict[str, Any], data: DataObject
 ) -> None:
     site = Site()
-    cookie = _finish(site.visitor(**before))
+    cookie = asyncio.run(site.visitor(**before))
     session = _loaded(site, cookie)
     for _ in range(data.draw(st.integers(1, 8))):
         match data.draw(st.sampled_from(["edit", "operate", "theirs", "their edit", "commit", "fresh", "touch"])):
@@ -273,18 +262,18 @@ def test_a_session_in_company_is_what_the_store_holds_once_nothing_is_pending(
             case "their edit":
                 other = _loaded(site, cookie)
                 _edit(other, data)
-                _finish(other.commit())
+                asyncio.run(other.commit())
             case "commit":
                 sent = session.modified
-                _finish(session.commit())
+                asyncio.run(session.commit())
                 assert not session.modified
                 assert not sent or _is(session, _stored(site, cookie))
             case "fresh":
-                _finish(session.load(fresh=True))
+                asyncio.run(session.load(fresh=True))
             case _:
-                _finish(session.touch())
-    _finish(session.commit())
-    _finish(session.load(fresh=True))
+                asyncio.run(session.touch())
+    asyncio.run(session.commit())
+    asyncio.run(session.load(fresh=True))
 
     assert not session.modified
     assert _is(session, _stored(site, cookie))
