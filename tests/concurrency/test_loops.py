@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from atomic_session.loops import PerLoop
-from atomic_session.stores.redis.links import Links
+from atomic_session.stores.redis.clients import Clients
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -37,7 +37,7 @@ class Kept:
         self.closed_in.append(asyncio.get_running_loop())
 
 
-class RedisLinks(Links):
+class RedisLinks(Clients):
     """They are had without waiting."""
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from tests.harnesses.redis import RedisHarness
 from atomic_session.commands import Outcome
 from atomic_session.errors import OperatorError
 from atomic_session.operators import Inc, Max, Mul, Push, Set, Update, apply
+from atomic_session.stores.redis import answers
+from atomic_session.stores.redis.scripts import UPDATE
 from atomic_session.testing.holder import Holder, ask, started
 from atomic_session.testing.properties import holds
 from atomic_session.testing.sending import send
@@ -19,6 +22,17 @@ from atomic_session.values import INT64, decode, encode
 _EDGES = (0, 1, 9, 10**7 - 1, 10**7, 10**14, 10**15 - 1, 10**15, 2**53 - 1, 2**53, 2**53 + 1, 3_037_000_500, 2**62)
 INTEGERS = tuple(sorted({sign * number for number in (*_EDGES, 2**63 - 1, 99_999_999_999_999) for sign in (1, -1)}))
 FLOATS = (1e15, 1e16, 1e-5, 1e-6, 123456789.125, 0.1, 1 / 3, 2.5e-7, 1e22, 9007199254740993.0, 5e-324, 1e-300, 1.7e308)
+
+
+def test_the_scripts_and_the_client_number_what_became_of_a_command_alike() -> None:
+    said = re.search(r"^local (DONE, .*) = (0, .*)$", UPDATE.text.decode(), re.MULTILINE)
+    assert said is not None
+    numbers = dict(zip(said[1].split(", "), map(int, said[2].split(", ")), strict=True))
+
+    assert (numbers.pop("AGAIN"), numbers.pop("CORRUPT")) == (answers.AGAIN, answers.CORRUPT)
+    assert [name for name, _ in sorted(numbers.items(), key=lambda pair: pair[1])] == [
+        outcome.name for outcome in answers.OUTCOMES
+    ]
 
 
 async def test_sums_and_products_of_integers_are_exact_or_refused(harness: RedisHarness) -> None:

@@ -14,7 +14,7 @@ from ...record import Record
 from ...values import MISSING, decode
 from .records import record_of
 
-__all__ = ["AGAIN", "CORRUPT", "answer_of"]
+__all__ = ["AGAIN", "CORRUPT", "OUTCOMES", "answer_of"]
 
 AGAIN = 7
 """The script leaves this update to the slow path."""
@@ -23,7 +23,7 @@ CORRUPT = 8
 """What is stored is not ours."""
 
 _DONE, _UNMET, _REFUSED = 0, 1, 2
-_OUTCOMES = (
+OUTCOMES = (
     Outcome.DONE,
     Outcome.UNMET,
     Outcome.REFUSED,
@@ -32,7 +32,9 @@ _OUTCOMES = (
     Outcome.ABSENT,
     Outcome.EXISTS,
 )
-_NOT_LIVE = {code: Answer(outcome) for code, outcome in enumerate(_OUTCOMES) if code > _REFUSED}
+"""What the scripts answer, by its number."""
+
+_NOT_LIVE = {code: Answer(outcome) for code, outcome in enumerate(OUTCOMES) if code > _REFUSED}
 
 
 def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
@@ -51,12 +53,12 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
         raise CorruptRecord(command.id, "a text in it is not ours")
     if type(command) is commands.Destroy:
         return Answer(Outcome.DONE)
-    record = record_of(command.id, reply[0], reply[1], reply[2])
+    hot, static, owner, raw, text, renewed, _ = reply
+    record = record_of(command.id, hot, static, owner)
     if code == _REFUSED and type(command) is Update:
-        return Answer(Outcome.REFUSED, record, error=_refusal(command, *reply[3]))
+        return Answer(Outcome.REFUSED, record, error=_refusal(command, *raw))
     if type(command) is not Load and type(command) is not Update:
-        return Answer(Outcome.DONE, record, renewed=reply[5] == 1)
-    raw, text = reply[3], reply[4]
+        return Answer(Outcome.DONE, record, renewed=renewed == 1)
     whole = type(command) is not Update or _is_whole(command, record, done=code == _DONE)
     try:
         data = None if whole and type(command) is Update else decode_fields(raw)
@@ -66,7 +68,7 @@ def answer_of(command: Command, reply: Sequence[Any]) -> Answer:
         if type(command) is Update and code == _DONE:
             raise OutcomeUnknown("applied, but a text beside it is not ours") from corrupt
         raise corrupt from error
-    return Answer(_OUTCOMES[code], record, data, whole, raw if whole else None, taken, reply[5] == 1)
+    return Answer(OUTCOMES[code], record, data, whole, raw if whole else None, taken, renewed == 1)
 
 
 def _is_whole(command: Update, record: Record, *, done: bool) -> bool:

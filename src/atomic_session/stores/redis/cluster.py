@@ -10,11 +10,11 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptErr
 
 from ...errors import StoreUnavailable
 from .failures import LOST, lost
-from .line import Line
-from .link import Calls, Reply, Request, after_scripts, refreshed, with_scripts
+from .multiplexer import Multiplexer
+from .servers import Calls, Reply, Request, after_scripts, refreshed, with_scripts
 from .wire import pack
 
-__all__ = ["ClusterLink"]
+__all__ = ["ClusterServers"]
 
 _MOST_MOVES = 8
 """How often a request follows its key before it gives up."""
@@ -22,7 +22,7 @@ _MOST_MOVES = 8
 _ASKING = pack(("ASKING",))
 
 
-class ClusterLink:
+class ClusterServers:
     """The masters of a Cluster, with one trip to each of those that a batch needs, all at once."""
 
     def __init__(self, client: Any, timeout: float, *, owned: bool) -> None:
@@ -33,7 +33,7 @@ class ClusterLink:
         self.calls = Calls()
         self._learning = asyncio.Lock()
         self._known = False
-        self._lines: dict[str, Line] = {}
+        self._multiplexers: dict[str, Multiplexer] = {}
 
     async def send(self, requests: Sequence[Request]) -> list[Reply]:
         replies: list[Reply] = [StoreUnavailable("the key moved again and again")] * len(requests)
@@ -54,7 +54,7 @@ class ClusterLink:
 
     async def close(self) -> None:
         self._known = False
-        await asyncio.gather(*[line.close() for line in self._lines.values()])
+        await asyncio.gather(*[multiplexer.close() for multiplexer in self._multiplexers.values()])
         if self._owned:
             await self._client.aclose()
 
@@ -72,8 +72,8 @@ class ClusterLink:
         return replies
 
     async def _visit(self, node: Any, requests: Sequence[Request], places: list[int], replies: list[Reply]) -> None:
-        line, texts = self._line_to(node), [requests[place].text for place in places]
-        answers = await with_scripts(line, texts, await line.put(texts))
+        multiplexer, texts = self._multiplexer_of(node), [requests[place].text for place in places]
+        answers = await with_scripts(multiplexer, texts, await multiplexer.put(texts))
         for place, answer in zip(places, answers, strict=True):
             asked = type(answer) is AskError  # what says MOVED is a kind of it
             replies[place] = await self._asked(answer, requests[place]) if asked else answer
@@ -84,17 +84,17 @@ class ClusterLink:
         if node is None:
             return StoreUnavailable("its key is being moved to a server that is not known yet")
         pair = [_ASKING, request.text]
-        line = self._line_to(node)
-        _, reply = await line.put(pair)
+        multiplexer = self._multiplexer_of(node)
+        _, reply = await multiplexer.put(pair)
         if isinstance(reply, NoScriptError):
-            _, reply = await after_scripts(line, pair)
+            _, reply = await after_scripts(multiplexer, pair)
         return reply
 
-    def _line_to(self, node: Any) -> Line:
-        line = self._lines.get(node.name)
-        if line is None:
-            line = self._lines[node.name] = Line(_Member(node), self._timeout)
-        return line
+    def _multiplexer_of(self, node: Any) -> Multiplexer:
+        multiplexer = self._multiplexers.get(node.name)
+        if multiplexer is None:
+            multiplexer = self._multiplexers[node.name] = Multiplexer(_Member(node), self._timeout)
+        return multiplexer
 
     async def _node_of(self, request: Request) -> Any:
         try:

@@ -23,9 +23,9 @@ from ...lifecycle import evicted
 from ...record import Record
 from .answers import CORRUPT
 from .compile import Arguments, destroy_if_owned
-from .link import Reply, Request, plain, running
 from .records import HOT, OWNER, STATIC, record_of
 from .scripts import CONFIRM, DESTROY, ENLIST, STRIKE
+from .servers import Reply, Request, plain, running
 
 __all__ = ["SLACK", "Owners", "stay_of"]
 
@@ -38,7 +38,7 @@ _UNDER_WAY = 60_000
 _CONTENDERS = 10_000
 """How often a place is tried for, while others take it first."""
 
-Send: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
+Ask: TypeAlias = Callable[[Sequence[Request]], Awaitable[list[Reply]]]
 
 
 def stay_of(record: Record, now: Instant) -> int:
@@ -68,12 +68,12 @@ class _Entry(Struct, frozen=True):
 
 
 class Owners:
-    """The lists of all owners; *send* makes a trip and raises what came of it."""
+    """The lists of all owners; *ask* makes a trip and raises what came of it."""
 
-    def __init__(self, prefix: bytes, session_key: Callable[[str], bytes], send: Send) -> None:
+    def __init__(self, prefix: bytes, session_key: Callable[[str], bytes], ask: Ask) -> None:
         self._prefix = prefix
         self._session_key = session_key
-        self._send = send
+        self._ask = ask
 
     async def live(self, owner: str, now: Instant) -> list[Record]:
         """Return *owner*'s live records, the latest used first."""
@@ -92,7 +92,7 @@ class Owners:
             CorruptRecord: one of them is not ours; the others were destroyed.
         """
         arguments = destroy_if_owned(owner, now)
-        replies = await self._send([running(DESTROY, self._session_key(id), arguments) for id in ids])
+        replies = await self._ask([running(DESTROY, self._session_key(id), arguments) for id in ids])
         for id, reply in zip(ids, replies, strict=True):
             if reply[-1] == CORRUPT:
                 raise CorruptRecord(id, "its own fields are not ours")
@@ -105,7 +105,7 @@ class Owners:
 
     async def announce(self, owner: str, id: str, now: Instant, stay: int) -> None:
         """Write a session into the list before its login; without a limit there is always room."""
-        await self._send([running(ENLIST, self.key_of(owner), [id, now + _UNDER_WAY, stay + SLACK, b"", 0])])
+        await self._ask([running(ENLIST, self.key_of(owner), [id, now + _UNDER_WAY, stay + SLACK, b"", 0])])
 
     async def admit(self, owner: str, id: str, limit: OwnerLimit, now: Instant, stay: int) -> Sequence[str]:
         """
@@ -122,7 +122,7 @@ class Owners:
             going = evicted(limit, sorted(used, key=lambda other: (used[other], other), reverse=True))
             over = [e.id for e in others if e.id not in used and e.till <= now and not e.is_live(owner, now)]
             arguments: Arguments = [id, now + _UNDER_WAY, stay + SLACK, number, len(going), *going, *over]
-            (reply,) = await self._send([running(ENLIST, self.key_of(owner), arguments)])
+            (reply,) = await self._ask([running(ENLIST, self.key_of(owner), arguments)])
             if reply == 1:
                 return going
         raise StoreUnavailable("too many logins of one owner at once")
@@ -133,7 +133,7 @@ class Owners:
 
     async def settle(self, owner: str, id: str, stay: int) -> bool:
         """Say that a login is done, or failed; return whether nobody took its place in the meantime."""
-        (reply,) = await self._send([self._confirm(owner, id, stay, back=0)])
+        (reply,) = await self._ask([self._confirm(owner, id, stay, back=0)])
         return bool(reply == 1)
 
     async def refresh(self, record: Record, now: Instant) -> None:
@@ -151,12 +151,12 @@ class Owners:
     async def _try(self, *requests: Request) -> None:
         """Do what may as well be done the next time."""
         try:
-            await self._send(requests)
+            await self._ask(requests)
         except (StoreUnavailable, OutcomeUnknown):
             return
 
     async def _listed(self, owner: str) -> dict[str, bytes]:
-        (flat,) = await self._send([plain("ZRANGE", self.key_of(owner), 0, -1, "WITHSCORES")])
+        (flat,) = await self._ask([plain("ZRANGE", self.key_of(owner), 0, -1, "WITHSCORES")])
         return _scores(flat)
 
     async def _read(self, owner: str) -> tuple[bytes, list[_Entry]]:
@@ -164,7 +164,7 @@ class Owners:
         scores = await self._listed(owner)
         number = scores.pop("", b"0")
         looks = [plain("HMGET", self._session_key(id), HOT, STATIC, OWNER) for id in scores]
-        replies = await self._send(looks) if looks else []
+        replies = await self._ask(looks) if looks else []
         return number, [_entry(id, till, reply) for (id, till), reply in zip(scores.items(), replies, strict=True)]
 
     def key_of(self, owner: str) -> bytes:

@@ -11,8 +11,8 @@ from ...operators import Set, Unset
 from ...operators import Update as Operators
 from ...record import Lifetimes, new_record
 from ...token import Token, new_token, renew_token
-from .link import Link, Request, plain
 from .owners import Owners
+from .servers import Request, Servers, plain
 from .wire import pack
 from .work import Work
 
@@ -22,7 +22,7 @@ _LIFETIMES = Lifetimes(max_age=1000, touch_after=0)
 _NOW = 1
 
 
-async def prove(link: Link, work: Work, owners: Owners) -> None:
+async def prove(servers: Servers, work: Work, owners: Owners) -> None:
     """
     Run every script once, and remove what it leaves.
 
@@ -45,8 +45,8 @@ async def prove(link: Link, work: Work, owners: Owners) -> None:
     except (CorruptRecord, OutcomeUnknown, StoreUnavailable) as error:
         raise StoreUnavailable(f"the server is not fit for sessions: {error.reason}") from error
     finally:
-        await link.send([plain("DEL", key) for key in keys])
-    await _warn_of_eviction(link, keys[0])
+        await servers.send([plain("DEL", key) for key in keys])
+    await _warn_of_eviction(servers, keys[0])
 
 
 def _trial(token: Token) -> Sequence[Command]:
@@ -64,9 +64,9 @@ def _trial(token: Token) -> Sequence[Command]:
     )
 
 
-async def _warn_of_eviction(link: Link, key: bytes) -> None:
+async def _warn_of_eviction(servers: Servers, key: bytes) -> None:
     names = ("maxmemory", "maxmemory-policy")
-    replies = await link.send([Request(key, pack(("CONFIG", "GET", name))) for name in names])
+    replies = await servers.send([Request(key, pack(("CONFIG", "GET", name))) for name in names])
     values = [_setting(reply) for reply in replies]
     if None not in values and values[0] != b"0" and values[1] != b"noeviction":
         policy = (values[1] or b"").decode()

@@ -11,11 +11,11 @@ from ...errors import AtomicSessionError
 from ...lifecycle import Fate, answers_of, is_limited
 from ...limits import DEFAULT_LIMITS, Limits
 from ...store import SessionInfo
+from .clients import Client, Clients, client_from_url
 from .failures import refused
-from .link import Reply, Request
-from .links import Client, Links, client_from_url
 from .owners import Owners
 from .proof import prove
+from .servers import Reply, Request
 from .work import Work
 
 __all__ = ["RedisStore"]
@@ -55,7 +55,7 @@ class RedisStore:
     ) -> None:
         if limits.operators > _MOST_OPERATORS:
             raise ValueError(f"limit 'operators' must be at most {_MOST_OPERATORS} on Redis, not {limits.operators}")
-        self._links = Links(client, timeout)
+        self._clients = Clients(client, timeout)
         self._proved = False
         self._prefix = prefix.encode()
         self._owners = Owners(self._prefix + b"owner:", self._key_of, self._ask)
@@ -75,18 +75,18 @@ class RedisStore:
         return cls(make, prefix=prefix, limits=limits, timeout=timeout)
 
     async def open(self) -> None:
-        link = self._links.get()
-        async with link.opening:
+        servers = self._clients.get()
+        async with servers.opening:
             if not self._proved:
-                await prove(link, self._work, self._owners)
+                await prove(servers, self._work, self._owners)
                 self._proved = True
 
     async def close(self) -> None:
         self._proved = False
-        await self._links.close()
+        await self._clients.close()
 
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
-        with self._links.get().calls:
+        with self._clients.get().calls:
             if len(commands) != 1:
                 return await self._together(commands)
             fate = await self._work.one(commands[0])
@@ -95,11 +95,11 @@ class RedisStore:
         return (fate,)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
-        with self._links.get().calls:
+        with self._clients.get().calls:
             return [SessionInfo.of(record) for record in await self._owners.live(owner, now)]
 
     async def destroy_all(self, owner: str, keep: str | None, now: Instant) -> int:
-        with self._links.get().calls:
+        with self._clients.get().calls:
             return await self._owners.destroy_all(owner, keep, now)
 
     async def purge(self, now: Instant, limit: int) -> int:  # noqa: ARG002 - the server sweeps by itself
@@ -119,7 +119,7 @@ class RedisStore:
         return self._prefix + b"session:" + session_id.encode()
 
     def _send(self, requests: Sequence[Request]) -> Awaitable[list[Reply]]:
-        return self._links.get().send(requests)
+        return self._clients.get().send(requests)
 
     async def _ask(self, requests: Sequence[Request]) -> list[Reply]:
         """

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from .failures import lost
 
-__all__ = ["Parcel", "Part", "Reply", "Wire", "pack"]
+__all__ = ["Part", "Pipeline", "Reply", "Wire", "pack"]
 
 Part: TypeAlias = bytes | str | int
 """One argument of a request."""
@@ -27,7 +27,7 @@ pack: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore
 """Return the text of a request."""
 
 
-class Parcel:
+class Pipeline:
     """
     Requests that leave together, and the replies to them.
 
@@ -74,7 +74,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, connection: Any, moved: Callable[[], None]) -> None:
         """*moved* is called whenever there is room for more, or none will ever be again."""
         self.connection = connection
-        self.under_way: deque[Parcel] = deque()
+        self.under_way: deque[Pipeline] = deque()
         self.is_open = True
         self.is_clear = True
         self.is_worn = False
@@ -83,9 +83,11 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=DefaultParser.parse_error, notEnoughData=_NOTHING_YET)
         self._former, self._transport = _taken_over(connection, self)
 
-    def write(self, parcels: Sequence[Parcel]) -> None:
-        self.under_way.extend(parcels)
-        self._transport.write(parcels[0].text if len(parcels) == 1 else b"".join([parcel.text for parcel in parcels]))
+    def write(self, pipelines: Sequence[Pipeline]) -> None:
+        self.under_way.extend(pipelines)
+        self._transport.write(
+            pipelines[0].text if len(pipelines) == 1 else b"".join([pipeline.text for pipeline in pipelines])
+        )
 
     def drop(self, error: BaseException) -> None:
         """Break the connection: nobody may read what is still answered on it."""
@@ -93,8 +95,8 @@ class Wire(asyncio.Protocol):
             self.is_open = False
             self._transport.abort()
             left, self.under_way = self.under_way, deque()
-            for parcel in left:
-                parcel.fail(error, sent=True)
+            for pipeline in left:
+                pipeline.fail(error, sent=True)
             self._moved()
 
     # What the transport calls.
@@ -106,11 +108,11 @@ class Wire(asyncio.Protocol):
             while (reply := reader.gets()) is not _NOTHING_YET:
                 if type(reply) is hiredis.PushNotification:
                     continue
-                parcel = under_way[0]
-                parcel.replies.append(reply)
-                if len(parcel.replies) == parcel.count:
+                pipeline = under_way[0]
+                pipeline.replies.append(reply)
+                if len(pipeline.replies) == pipeline.count:
                     under_way.popleft()
-                    parcel.deliver(parcel.replies)
+                    pipeline.deliver(pipeline.replies)
         except (hiredis.HiredisError, IndexError) as error:
             self.drop(ConnectionError(f"the server does not speak the protocol: {type(error).__name__}"))
         self._moved()

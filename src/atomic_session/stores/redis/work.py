@@ -13,11 +13,11 @@ from ...limits import Limits
 from .answers import AGAIN, answer_of
 from .compile import compile_command
 from .failures import refused
-from .link import Reply, Request, plain, running
+from .locks import SessionLocks, takes_several
 from .owners import SLACK, Owners, stay_of
 from .records import HOT, STATIC, Kept, Texts, hot_of, kept_of, ours_of, size_of, texts_in, texts_in_raw
 from .scripts import CREATE, REPLACE
-from .turns import Turns, takes_several
+from .servers import Reply, Request, plain, running
 from .updates import pack_update
 from .wire import Part
 
@@ -37,7 +37,7 @@ class Work:
         self.key_of = key_of
         self._owners = owners
         self._limits = limits
-        self._turns = Turns()
+        self._locks = SessionLocks()
 
     def one(self, command: Command) -> Awaitable[Fate]:
         """
@@ -46,12 +46,12 @@ class Work:
         The server keeps their order where each takes one trip.  One that may take several holds up
         those that come after it.
         """
-        if self._turns or takes_several(command):
+        if self._locks or takes_several(command):
             return self._in_turn(command)
         return self._carried_out(command)
 
     async def _in_turn(self, command: Command) -> Fate:
-        async with self._turns.of(command.id, waits=takes_several(command)):
+        async with self._locks.of(command.id, waits=takes_several(command)):
             return await (self.limited(command) if is_limited(command) else self._carried_out(command))
 
     async def _carried_out(self, command: Command) -> Fate:

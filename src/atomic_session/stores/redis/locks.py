@@ -13,7 +13,7 @@ from ...lifecycle import login_of
 from ...operators import AddToSet, Pull, PullAll, PullWhere
 from ...values import Missing, Value
 
-__all__ = ["Turns", "takes_several"]
+__all__ = ["SessionLocks", "takes_several"]
 
 _Key: TypeAlias = "tuple[asyncio.AbstractEventLoop, str]"
 
@@ -47,11 +47,11 @@ def _is_or_has_number(value: Value | Missing) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-class Turns:
+class SessionLocks:
     """The sessions that are held, each in its event loop; false while there are none."""
 
     def __init__(self) -> None:
-        self._held: dict[_Key, _Turn] = {}
+        self._held: dict[_Key, _Lock] = {}
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -60,23 +60,23 @@ class Turns:
     async def of(self, session_id: str, *, waits: bool) -> AsyncIterator[None]:
         """Be alone with a session, in the order of asking; nobody need be who neither *waits* nor finds it held."""
         key = (asyncio.get_running_loop(), session_id)
-        turn = self._held.get(key)
-        if turn is None:
+        held = self._held.get(key)
+        if held is None:
             if not waits:
                 yield
                 return
-            turn = self._held[key] = _Turn()
-        turn.users += 1
+            held = self._held[key] = _Lock()
+        held.users += 1
         try:
-            async with turn.lock:
+            async with held.lock:
                 yield
         finally:
-            turn.users -= 1
-            if not turn.users:
+            held.users -= 1
+            if not held.users:
                 del self._held[key]
 
 
-class _Turn:
+class _Lock:
     __slots__ = ("lock", "users")
 
     def __init__(self) -> None:

@@ -13,15 +13,15 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
-from .wire import Parcel, Reply, Wire
+from .wire import Pipeline, Reply, Wire
 
-__all__ = ["Line", "Node"]
+__all__ = ["Multiplexer", "Node"]
 
 _MOST_UNDER_WAY = 1_000
-"""How many parcels the server may owe an answer to; others wait, and are known to be unsent."""
+"""How many pipelines the server may owe an answer to; others wait, and are known to be unsent."""
 
 _ENOUGH = 32
-"""How many parcels leave without waiting for others: the server is at work while the next ones are prepared."""
+"""How many pipelines leave without waiting for others: the server is at work while the next ones are prepared."""
 
 
 class Node(Protocol):
@@ -36,7 +36,7 @@ class Node(Protocol):
         ...
 
 
-class Line:
+class Multiplexer:
     """
     Bring requests to the server of *node*, and give up what was not answered within *timeout* seconds.
 
@@ -51,7 +51,7 @@ class Line:
         self._timeout = timeout
         self.loading: asyncio.Future[list[Reply]] | None = None
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Parcel] = deque()
+        self._waiting: deque[Pipeline] = deque()
         self._wire: Wire | None = None
         self._leaving = False
         self._watched = False
@@ -62,7 +62,7 @@ class Line:
         """Ask for packed *requests*, which stay together and in order; the future never fails."""
         loop = self._loop
         done: asyncio.Future[list[Reply]] = loop.create_future()
-        self._waiting.append(Parcel(b"".join(requests), len(requests), loop.time() + self._timeout, done))
+        self._waiting.append(Pipeline(b"".join(requests), len(requests), loop.time() + self._timeout, done))
         wire = self._wire
         if len(self._waiting) >= _ENOUGH or (wire is not None and not wire.under_way):
             self._leave()
@@ -76,7 +76,7 @@ class Line:
 
     async def close(self) -> None:
         """Complete what was accepted, then let go of the connection."""
-        while left := [parcel.done for parcel in (*self._under_way(), *self._waiting) if not parcel.done.done()]:
+        while left := [pipeline.done for pipeline in (*self._under_way(), *self._waiting) if not pipeline.done.done()]:
             await asyncio.wait(left)
         while self._tasks or self._wire is not None:
             if self._tasks:  # one of them may connect for somebody who waits no more
@@ -89,7 +89,7 @@ class Line:
         if self._wire is not None:
             self._wire.is_worn = True
 
-    def _under_way(self) -> deque[Parcel]:
+    def _under_way(self) -> deque[Pipeline]:
         return deque() if self._wire is None else self._wire.under_way
 
     def _leave_in_turn(self) -> None:
@@ -108,8 +108,8 @@ class Line:
                 wire.drop(ConnectionError("another connection takes over"))
             return
         room = _MOST_UNDER_WAY - len(wire.under_way)
-        if wire.is_clear and room > 0 and (parcels := self._taken(room)):
-            wire.write(parcels)
+        if wire.is_clear and room > 0 and (pipelines := self._taken(room)):
+            wire.write(pipelines)
             wire.used = self._loop.time()
 
     def _is_over(self, wire: Wire) -> bool:
@@ -118,10 +118,10 @@ class Line:
         idle = bool(interval) and not wire.under_way and self._loop.time() - wire.used > interval
         return wire.is_worn or idle
 
-    def _taken(self, room: int) -> list[Parcel]:
+    def _taken(self, room: int) -> list[Pipeline]:
         waiting = self._waiting
         if len(waiting) <= room:
-            taken = [parcel for parcel in waiting if not parcel.done.done()]
+            taken = [pipeline for pipeline in waiting if not pipeline.done.done()]
             waiting.clear()
             return taken
         return [waiting.popleft() for _ in range(room)]
@@ -149,8 +149,8 @@ class Line:
             self._wire = await self._wired(connection)
         except BaseException as error:
             left, self._waiting = self._waiting, deque()
-            for parcel in left:
-                parcel.fail(error, sent=False)
+            for pipeline in left:
+                pipeline.fail(error, sent=False)
             if not isinstance(error, Exception):
                 raise
         finally:
@@ -186,7 +186,7 @@ class Line:
             under_way = deque()
         while waiting and waiting[0].deadline <= now:
             waiting.popleft().fail(TimeoutError(f"not sent within {self._timeout} s"), sent=False)
-        deadlines = [parcels[0].deadline for parcels in (under_way, waiting) if parcels]
+        deadlines = [pipelines[0].deadline for pipelines in (under_way, waiting) if pipelines]
         self._watched = bool(deadlines)
         if deadlines:
             self._loop.call_later(min(deadlines) - now, self._watch)

@@ -13,10 +13,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from ...loops import PerLoop
-from .cluster import ClusterLink
-from .link import Link, SingleLink
+from .cluster import ClusterServers
+from .servers import OneServer, Servers
 
-__all__ = ["Client", "Links", "client_from_url"]
+__all__ = ["Client", "Clients", "client_from_url"]
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -24,9 +24,9 @@ _CLUSTER = "+cluster"
 _DEFAULT_PREFIX = "atomic-session:"
 
 
-class Links:
+class Clients:
     """
-    One link for each event loop, which ends with it.
+    The servers as each event loop reaches them, which ends with it.
 
     A client of the application's own serves the loop that uses it first, and is never closed here;
     those that a function makes are ours.
@@ -41,26 +41,26 @@ class Links:
         self._client = client
         self._timeout = timeout
         self._served: asyncio.AbstractEventLoop | None = None
-        self._links: PerLoop[Link] = PerLoop(self._made, _end)
+        self._servers: PerLoop[Servers] = PerLoop(self._made, _end)
 
-    def get(self) -> Link:
-        """Return the link of the running loop."""
-        return self._links.get()
+    def get(self) -> Servers:
+        """Return the servers as the running loop reaches them."""
+        return self._servers.get()
 
     async def close(self) -> None:
         """Complete what the running loop asks, then let go of its connections."""
-        await self._links.close()
+        await self._servers.close()
         if self._served is asyncio.get_running_loop():
             self._served = None
 
-    def _made(self) -> Link:
+    def _made(self) -> Servers:
         if not isinstance(self._client, Redis | RedisCluster):
-            return _link(self._client(), self._timeout, owned=True)
+            return _servers_of(self._client(), self._timeout, owned=True)
         loop = asyncio.get_running_loop()
         if self._served not in (None, loop) and not self._served.is_closed():
             raise RuntimeError("a Redis client serves one event loop: give the store a URL, or what makes a client")
         self._served = loop
-        return _link(self._client, self._timeout, owned=False)
+        return _servers_of(self._client, self._timeout, owned=False)
 
 
 def client_from_url(url: str) -> tuple[Callable[[], Client], str]:
@@ -96,12 +96,12 @@ def client_from_url(url: str) -> tuple[Callable[[], Client], str]:
     return make, prefix
 
 
-def _link(client: Client, timeout: float, *, owned: bool) -> Link:
+def _servers_of(client: Client, timeout: float, *, owned: bool) -> Servers:
     if isinstance(client, RedisCluster):
-        return ClusterLink(client, timeout, owned=owned)
-    return SingleLink(client, timeout, owned=owned)
+        return ClusterServers(client, timeout, owned=owned)
+    return OneServer(client, timeout, owned=owned)
 
 
-async def _end(link: Link) -> None:
-    await link.calls.ended()
-    await link.close()
+async def _end(servers: Servers) -> None:
+    await servers.calls.ended()
+    await servers.close()

@@ -1,5 +1,5 @@
 """
-Links: many requests in one trip, and the truth about each of them.
+The servers of a store: many requests in one trip, and the truth about each of them.
 
 Only the driver's connections are used, never its commands: so none of its retries, whatever a
 client was made with, can send a request twice.
@@ -14,16 +14,16 @@ from typing import Any, Protocol
 from msgspec import Struct
 from redis.exceptions import AuthenticationError, NoScriptError, ReadOnlyError
 
-from .line import Line
+from .multiplexer import Multiplexer
 from .scripts import SCRIPTS, Script
 from .wire import Part, Reply, pack
 
 __all__ = [
     "Calls",
-    "Link",
+    "OneServer",
     "Reply",
     "Request",
-    "SingleLink",
+    "Servers",
     "after_scripts",
     "plain",
     "refreshed",
@@ -71,7 +71,7 @@ class Calls:
             await self._over.wait()
 
 
-class Link(Protocol):
+class Servers(Protocol):
     """
     The servers of a store, as one event loop reaches them.
 
@@ -95,21 +95,21 @@ class Link(Protocol):
         ...
 
 
-async def with_scripts(line: Line, requests: Sequence[bytes], replies: list[Reply]) -> list[Reply]:
+async def with_scripts(multiplexer: Multiplexer, requests: Sequence[bytes], replies: list[Reply]) -> list[Reply]:
     """Where the server had lost its scripts, have them loaded and send again what was not carried out."""
     missing = [place for place, reply in enumerate(replies) if type(reply) is NoScriptError]
     if missing:
-        again = await after_scripts(line, [requests[place] for place in missing])
+        again = await after_scripts(multiplexer, [requests[place] for place in missing])
         for place, reply in zip(missing, again, strict=True):
             replies[place] = reply
     return replies
 
 
-async def after_scripts(line: Line, requests: Sequence[bytes]) -> list[Reply]:
+async def after_scripts(multiplexer: Multiplexer, requests: Sequence[bytes]) -> list[Reply]:
     """Load all scripts, unless they are on their way, and carry out *requests* behind them."""
-    if line.loading is None or line.loading.done():
-        line.loading = line.put([pack((b"SCRIPT", b"LOAD", script.text)) for script in SCRIPTS])
-    return await line.put(requests)
+    if multiplexer.loading is None or multiplexer.loading.done():
+        multiplexer.loading = multiplexer.put([pack((b"SCRIPT", b"LOAD", script.text)) for script in SCRIPTS])
+    return await multiplexer.put(requests)
 
 
 async def refreshed(connection: Any) -> None:
@@ -120,7 +120,7 @@ async def refreshed(connection: Any) -> None:
         await connection.connect()
 
 
-class SingleLink:
+class OneServer:
     """One server, or the master that a sentinel names."""
 
     def __init__(self, client: Any, timeout: float, *, owned: bool) -> None:
@@ -129,24 +129,24 @@ class SingleLink:
         self._owned = owned
         self.opening = asyncio.Lock()
         self.calls = Calls()
-        self._line = Line(self, timeout)
+        self._multiplexer = Multiplexer(self, timeout)
 
     async def send(self, requests: Sequence[Request]) -> list[Reply]:
         texts = [request.text for request in requests]
-        replies = await self._line.put(texts)
+        replies = await self._multiplexer.put(texts)
         for reply in replies:
             if isinstance(reply, Exception):
                 return await self._after_a_refusal(texts, replies)
         return replies
 
     async def _after_a_refusal(self, texts: Sequence[bytes], replies: list[Reply]) -> list[Reply]:
-        replies = await with_scripts(self._line, texts, replies)
+        replies = await with_scripts(self._multiplexer, texts, replies)
         if any(isinstance(reply, ReadOnlyError | AuthenticationError) for reply in replies):
             await self._begin_anew()
         return replies
 
     async def close(self) -> None:
-        await self._line.close()
+        await self._multiplexer.close()
         if self._owned:
             await self._client.aclose()
 
@@ -164,5 +164,5 @@ class SingleLink:
 
     async def _begin_anew(self) -> None:
         """Have the next request go over a new connection: the name may lead to another server by now."""
-        self._line.renew()
+        self._multiplexer.renew()
         await self._pool.disconnect(inuse_connections=False)
