@@ -35,7 +35,6 @@ EVENTS = MappingProxyType(
         "session_renewed": logging.DEBUG,
         "session_destroyed": logging.INFO,
         "owner_sessions_destroyed": logging.INFO,
-        "sessions_purged": logging.DEBUG,
         # what could not be done
         "write_after_destroy": logging.WARNING,
         "delta_dropped": logging.WARNING,
@@ -45,9 +44,6 @@ EVENTS = MappingProxyType(
         "store_unavailable": logging.ERROR,
         "outcome_unknown": logging.ERROR,
         "corrupt_record": logging.ERROR,
-        # the store's own life
-        "store_opened": logging.INFO,
-        "store_closed": logging.INFO,
     }
 )
 """Every event and its level."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import atomic_session
 from atomic_session.events import EVENTS, emit
 from atomic_session.token import new_token
 
@@ -94,6 +96,13 @@ def test_a_token_among_the_facts_does_not_show_its_secret(caplog: pytest.LogCapt
 @pytest.mark.parametrize("problem", ["malformed", "duplicate", "forged", "oversized"])
 def test_every_problem_of_a_cookie_has_an_event(problem: str) -> None:
     assert f"{problem}_cookie" in EVENTS
+
+
+@pytest.mark.parametrize("event", [event for event in EVENTS if not event.endswith("_cookie")])
+def test_every_event_in_the_table_is_told_by_somebody(event: str) -> None:
+    modules = Path(atomic_session.__file__).parent.rglob("*.py")
+
+    assert any(f'"{event}"' in module.read_text() for module in modules if module.name != "events.py")
 
 
 def test_the_table_of_events_cannot_be_changed() -> None:
