@@ -165,7 +165,7 @@ class SessionManager:
         """
         Remove up to *limit* records that are over; say how many.
 
-        All stores but PostgreSQL's do so by themselves; there, call it from a timer until it returns 0.
+        All stores do so by themselves; this is for who wants it done now: call it until it returns 0.
 
         Raises:
             ValueError: *limit* is no positive whole number.

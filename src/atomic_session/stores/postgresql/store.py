@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ...clock import Instant
+from ... import clock as system_clock
+from ...clock import Clock, Instant
 from ...commands import Answer, Command
 from ...lifecycle import answers_of
 from ...limits import DEFAULT_LIMITS, Limits
@@ -18,6 +19,7 @@ from ...values import encode_name
 from .address import address_of
 from .failures import nothing_is_unknown
 from .pools import ConnectionPool, GivenPool, OwnPool
+from .purging import BackgroundPurge
 from .schema import prepare, queries_in
 from .trips import Trips
 from .work import Work
@@ -33,7 +35,7 @@ class PostgreSQLStore:
     Keep records in a PostgreSQL database, one row each.
 
     An acknowledged change is as safe as a commit is there: with the server's defaults it survives a
-    crash.  Only a primary is used.
+    crash.  Only a primary is used.  What is over is removed in small steps after other writes.
 
     Args:
         place: a URL; or the application's own `asyncpg.Pool`, which serves the event loop that it belongs to and is
@@ -43,6 +45,7 @@ class PostgreSQLStore:
             transaction (pgbouncer) asks for that.  A URL with `statement_cache_size=0` says so, too.
         timeout: seconds after which a call has failed.
         limits: what one session may hold.
+        clock: what tells the time to the purge in the background.
 
     Raises:
         ValueError: a setting is nonsense; the message names it.
@@ -59,6 +62,7 @@ class PostgreSQLStore:
         in_transactions: bool = False,
         timeout: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
+        clock: Clock = system_clock.now,
     ) -> None:
         self._own: PerLoop[OwnPool] | None = None
         self._given: GivenPool | None = None
@@ -76,6 +80,7 @@ class PostgreSQLStore:
         self._queries = queries_in(self._schema)
         self._trips = Trips(self._pool, timeout * _CALL, cached=address.cached)
         self._work = Work(self._trips, self._queries, limits)
+        self._purging = BackgroundPurge(self._purge, clock)
         self._ready = False
 
     @classmethod
@@ -98,13 +103,18 @@ class PostgreSQLStore:
 
     async def close(self) -> None:
         self._ready = False
+        await self._purging.end()
         if self._own is not None:
             await self._own.close()
 
     async def execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        if not commands:
+            return ()
         if not self._ready:
             await self.open()
-        return answers_of(await self._work.all_of(commands) if commands else [])
+        fates = await self._work.all_of(commands)
+        self._purging.after(commands)
+        return answers_of(fates)
 
     async def sessions_of(self, owner: str, now: Instant) -> Sequence[SessionInfo]:
         with nothing_is_unknown():
@@ -116,7 +126,12 @@ class PostgreSQLStore:
         return int(count)
 
     async def purge(self, now: Instant, limit: int) -> int:
-        ((count,),) = await self._ask("purge", now, limit)
+        if not self._ready:
+            await self.open()
+        return await self._purge(now, limit)
+
+    async def _purge(self, now: Instant, limit: int) -> int:
+        ((count,),) = await self._trips.fetch(self._queries["purge"], (now, limit))
         return int(count)
 
     async def _ask(self, name: str, *arguments: object) -> Sequence[Any]:

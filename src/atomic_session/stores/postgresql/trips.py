@@ -14,7 +14,7 @@ __all__ = ["Connection", "Rows", "Trips"]
 
 Rows: TypeAlias = Sequence[Any]
 Connection: TypeAlias = Any
-Work: TypeAlias = "Callable[[Connection], Awaitable[Any]]"
+Statements: TypeAlias = "Callable[[Connection], Awaitable[Any]]"
 
 _MOST_TRIES = 10
 """How often is asked again what the server has undone for the sake of others."""
@@ -64,19 +64,19 @@ class Trips:
                 await pool.release(connection)
         raise StoreUnavailable("others hold the same sessions all the time")
 
-    async def transact(self, work: Work, session_id: str = "") -> Any:
+    async def transact(self, statements: Statements, session_id: str = "") -> Any:
         """
-        Carry out *work* in a transaction, which is undone if it raises.
+        Carry out *statements* in a transaction, which is undone if it raises.
 
         Raises:
             StoreUnavailable, OutcomeUnknown, CorruptRecord: as `fetch` does.
-            AtomicSessionError: what *work* raises.
+            AtomicSessionError: what *statements* raises.
         """
         for _ in range(_MOST_TRIES):
             pool = self._pool()
             connection = await self._acquired(pool)
             try:
-                return await self._in_transaction(connection, work, self._timeout / 2)
+                return await self._in_transaction(connection, statements, self._timeout / 2)
             except LOST as error:
                 reason = _settled(pool, connection, error, session_id, committing=False)
                 if reason is not None:
@@ -94,9 +94,9 @@ class Trips:
             reason = no_connection(error)
             raise reason from reason.__cause__
 
-    async def _in_transaction(self, connection: Connection, work: Work, rest: float) -> Any:
+    async def _in_transaction(self, connection: Connection, statements: Statements, rest: float) -> Any:
         """
-        Carry out *work* and commit it, in the *rest* of the time.
+        Carry out *statements* and commit it, in the *rest* of the time.
 
         Raises:
             OutcomeUnknown: it was lost while it was committed.
@@ -107,7 +107,7 @@ class Trips:
                 transaction = connection.transaction(isolation="read_committed")
                 await transaction.start()
                 try:
-                    result = await work(connection)
+                    result = await statements(connection)
                 except (AtomicSessionError, *LOST) as error:
                     if isinstance(error, AtomicSessionError) or refused(error, "") is not None:
                         await transaction.rollback()
