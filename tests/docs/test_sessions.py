@@ -42,6 +42,14 @@ def page() -> dict[str, Any]:
     return names
 
 
+def test_the_fastapi_dependency_loads_for_any_endpoint(page: dict[str, Any]) -> None:
+    with TestClient(page["shop"]) as client:
+        assert client.post("/cart/A1").status_code == 401
+        client.post("/login/ann")
+        assert client.post("/cart/A1").json() == {"A1": 1}
+        assert client.post("/cart/B2").json() == {"A1": 1, "B2": 1}
+
+
 async def _logout(request: Request) -> JSONResponse:
     await request.scope["session"].destroy()
     return JSONResponse(None)
