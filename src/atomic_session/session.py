@@ -394,3 +394,7 @@ class _PristineSession(Session):
         if self._exchange is not None:
             self._exchange.tracker.separate()
         self.__class__ = Session  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+for _kind in (_UnloadedSession, _PristineSession):
+    _kind.__name__ = Session.__name__  # so error messages call it

@@ -180,6 +180,16 @@ async def test_a_session_takes_no_attributes(site: Site) -> None:
         site.request(None).user = "ann"  # type: ignore[attr-defined]
 
 
+async def test_error_messages_call_it_a_session_whatever_it_is_inside(site: Site) -> None:
+    session = site.request(await site.visitor(a=1))
+    for _ in ("unloaded", "pristine", "changed"):
+        with pytest.raises(AttributeError, match=r"^'Session' object has no attribute 'incr'"):
+            session.incr("a")  # type: ignore[attr-defined]
+        if session.loaded:
+            session["a"] = 2
+        await session()
+
+
 async def test_the_repr_never_holds_the_token(site: Site) -> None:
     cookie = await site.visitor(a=1)
     session = site.request(cookie)
