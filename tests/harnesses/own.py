@@ -77,6 +77,7 @@ class SQLiteHarness:
     async def corrupt(self, session_id: str) -> None:
         # not the `sqlite3` of Python: a second library in one process would drop the first one's locks
         with closing(apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.set_busy_timeout(int(PATIENCE * 1_000))  # the store may be emptying its log
             connection.execute("UPDATE atomic_session SET data = ? WHERE id = ?", (SPOILT, session_id))
             assert connection.changes() == 1
 
