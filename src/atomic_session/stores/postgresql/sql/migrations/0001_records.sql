@@ -5,8 +5,7 @@
 -- Instants are whole milliseconds since the Unix epoch.  `owner` is written as names in the data are: no control
 -- character, and no NUL, can be in it.  `data` is a JSON object.  In it an integer has scale 0 and a float a scale of
 -- at least 1, so that each comes back as what it was.  `size` is never less than the bytes of the text of `data`.
--- `purge_at` is the deadline rounded up to the hour: an update leaves every indexed column as it is, and can stay on
--- its page (fillfactor leaves room there).  Autovacuum comes often: its work is small then.
+-- Autovacuum comes often: its work is small then.
 
 CREATE TABLE "atomic_session".records (
     id                text    COLLATE "C" PRIMARY KEY,
@@ -32,3 +31,9 @@ CREATE TABLE "atomic_session".records (
 CREATE INDEX records_owner ON "atomic_session".records (owner) WHERE owner IS NOT NULL;
 
 CREATE INDEX records_purge ON "atomic_session".records (purge_at);
+
+-- When a session that ends then may be removed: the deadline rounded up to the hour.  So an update leaves every indexed
+-- column as it is, and can stay on its page (fillfactor leaves room there).
+CREATE FUNCTION "atomic_session".purge_at_of(deadline bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT (deadline + 3599999) / 3600000 * 3600000
+$$;

@@ -310,7 +310,7 @@ BEGIN
                 VALUES (ids[place], run.digest, run.rev, run.created, run.last_used, run.renew_at, run.idle_deadline,
                         run.absolute_deadline, run.max_age, run.owner, run.authenticated_at, run.previous_digest,
                         run.previous_until, run.grace_until, run.destroyed,
-                        (run.idle_deadline + 3599999) / 3600000 * 3600000, its_size, its_data)
+                        "atomic_session".purge_at_of(run.idle_deadline), its_size, its_data)
                     ON CONFLICT DO NOTHING;
                 there := FOUND;
                 IF NOT FOUND THEN  -- somebody else was quicker, with an id that nobody can guess
@@ -344,14 +344,14 @@ BEGIN
                    max_age = run.max_age, owner = run.owner, authenticated_at = run.authenticated_at,
                    previous_digest = run.previous_digest, previous_until = run.previous_until,
                    grace_until = run.grace_until, destroyed = run.destroyed,
-                   purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000
+                   purge_at = "atomic_session".purge_at_of(run.idle_deadline)
              WHERE s.id = ids[place];
         END IF;
         IF rewritten AND count = 1 THEN
             UPDATE "atomic_session".records AS s
                SET rev = run.rev, last_used = run.last_used, renew_at = run.renew_at,
                    idle_deadline = run.idle_deadline,
-                   purge_at = (run.idle_deadline + 3599999) / 3600000 * 3600000, size = its_size, data = its_data
+                   purge_at = "atomic_session".purge_at_of(run.idle_deadline), size = its_size, data = its_data
              WHERE s.id = ids[place];
         ELSIF rewritten THEN
             written := array_append(written,
@@ -361,7 +361,7 @@ BEGIN
     IF cardinality(written) > 0 THEN
         UPDATE "atomic_session".records AS s
            SET rev = w.rev, last_used = w.last_used, renew_at = w.renew_at, idle_deadline = w.idle_deadline,
-               purge_at = (w.idle_deadline + 3599999) / 3600000 * 3600000, size = w.size, data = w.data
+               purge_at = "atomic_session".purge_at_of(w.idle_deadline), size = w.size, data = w.data
           FROM unnest(written) AS w
          WHERE s.id = w.id;
     END IF;

@@ -34,7 +34,7 @@ DECLARE
 BEGIN
     UPDATE "atomic_session".records AS s
        SET destroyed = true, owner = NULL, idle_deadline = now + 60000, absolute_deadline = NULL, last_used = now,
-           purge_at = (now + 60000 + 3599999) / 3600000 * 3600000, size = 0, data = '{}'
+           purge_at = "atomic_session".purge_at_of(now + 60000), size = 0, data = '{}'
      WHERE s.id = ANY (these);
     GET DIAGNOSTICS ended = ROW_COUNT;
     RETURN ended;

@@ -50,11 +50,6 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT least(now + coalesce(max_age, default_max_age), latest)
 $$;
 
--- When a session that ends then may be removed: see 0001.
-CREATE FUNCTION "atomic_session".purge_at_of(deadline bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-    SELECT (deadline + 3599999) / 3600000 * 3600000
-$$;
-
 -- Says whether a session was due to be renewed when the statement began: STABLE, it looks at the row as it was then.
 CREATE FUNCTION "atomic_session".was_due(its_id text, now bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT now >= renew_at FROM "atomic_session".records WHERE id = its_id
