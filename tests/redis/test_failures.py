@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -242,6 +243,35 @@ async def test_a_server_without_memory_refuses_writes_and_lets_sessions_be_read_
     await client.config_set("maxmemory", 0)
     assert (await ask(store, update)).outcome is Outcome.DONE
     assert (await ask(store, holder.load())).data == {"n": 0, "a": 1}
+    await client.aclose()
+    await store.close()
+
+
+async def _fail_to_write_down(server: Valkey, client: Any) -> None:
+    """Have it fail to write its data to the disk: then it refuses what it could lose."""
+    await client.config_set("save", "3600 1")
+    shutil.rmtree(server.folder)
+    await client.bgsave()
+    while (await client.info("persistence"))["rdb_last_bgsave_status"] == "ok":
+        pass
+
+
+async def _want_replicas(_: Valkey, client: Any) -> None:
+    await client.config_set("min-replicas-to-write", 1)
+
+
+@pytest.mark.parametrize(("break_it", "why"), [(_fail_to_write_down, "MISCONF"), (_want_replicas, "NOREPLICAS")])
+async def test_a_server_that_takes_no_writes_lets_sessions_be_read_whose_renewal_is_due(
+    server: Valkey, break_it: Callable[[Valkey, Any], Awaitable[None]], why: str
+) -> None:
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
+    holder = await started(store, {"n": 0})
+    client = Redis.from_url(server.url)
+    await break_it(server, client)
+    with pytest.raises(StoreUnavailable, match=why):
+        await ask(store, holder.update(Inc.of("n", 1)))
+    due = await ask(store, holder.load(holder.lifetimes.max_age // 2 + NOW))
+    assert (due.outcome, due.data, due.renewed) == (Outcome.DONE, {"n": 0}, False)
     await client.aclose()
     await store.close()
 
