@@ -44,6 +44,7 @@ EVENTS = MappingProxyType(
         "store_unavailable": logging.ERROR,
         "outcome_unknown": logging.ERROR,
         "corrupt_record": logging.ERROR,
+        "purge_failed": logging.WARNING,
     }
 )
 """Every event and its level."""

@@ -162,7 +162,9 @@ async def test_what_is_over_by_one_clock_only_stays(shop: _Shop, ours: int, thei
     assert await shop.rows() == 4
 
 
-async def test_a_purge_that_fails_costs_no_write_and_is_tried_again(shop: _Shop, harness: PostgreSQLHarness) -> None:
+async def test_a_purge_that_fails_costs_no_write_is_told_and_is_tried_again(
+    shop: _Shop, harness: PostgreSQLHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     living = await shop.fill(3)
     connection = await harness.connect()
     records = f"{harness.schema}.records"
@@ -171,6 +173,7 @@ async def test_a_purge_that_fails_costs_no_write_and_is_tried_again(shop: _Shop,
     assert (await ask(shop.store, living.update(Inc.of("n", 1), now=LATER))).outcome is Outcome.DONE
     await shop.store.close()
     assert await shop.rows() == 4
+    assert [message.partition(" ")[0] for message in caplog.messages] == ["purge_failed"]
 
     await connection.execute(f"DROP RULE no_purge ON {records}")
     await connection.close()

@@ -121,7 +121,7 @@ async def test_what_is_over_by_one_clock_only_stays(path: Path, deleted: _Delete
     await store.close()
 
 
-async def test_a_clock_that_fails_costs_no_write(path: Path) -> None:
+async def test_a_clock_that_fails_costs_no_write_and_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> int:
         raise ValueError("no time")
 
@@ -130,6 +130,8 @@ async def test_a_clock_that_fails_costs_no_write(path: Path) -> None:
     for _ in range(3):
         await done(store, inc("a"))
     await store.close()
+
+    assert caplog.messages[0] == f"purge_failed reason='{path}: no time'"
 
 
 async def test_tombstones_go_too(path: Path, deleted: _Deleted) -> None:

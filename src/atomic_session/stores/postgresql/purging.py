@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from contextvars import Context
 from typing import TypeAlias
 
 from ...clock import Clock, Instant
 from ...commands import Command, Load
+from ...events import emit
 
 __all__ = ["BackgroundPurge"]
 
@@ -58,6 +58,8 @@ class BackgroundPurge:
             self._is_ending = False
 
     async def _steps(self, over: Instant) -> None:
-        with suppress(Exception):  # nobody waits for it, and a later one tries again
+        try:
             while await self._purge(over, _STEP) == _STEP and not self._is_ending:
                 pass
+        except Exception as error:  # noqa: BLE001 - nobody waits for it, and a later one tries again
+            emit("purge_failed", reason=str(error))

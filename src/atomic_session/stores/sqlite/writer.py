@@ -24,6 +24,7 @@ import apsw
 
 from ...clock import Clock, Instant
 from ...errors import OutcomeUnknown
+from ...events import emit
 from ...timelimits import Watch
 from .database import Durability, Stopped, connect, prepare, unavailable
 from .jobs import Job, Work
@@ -231,8 +232,9 @@ class Writer:
                 removed = purge(connection, now, _PURGE_STEP)
                 self._commit(connection)
             self._more_to_purge = removed == _PURGE_STEP
-        except Exception:  # noqa: BLE001 - nobody waits for it, and a later step tries again
+        except Exception as error:  # noqa: BLE001 - nobody waits for it, and a later step tries again
             self._more_to_purge = False
+            emit("purge_failed", reason=unavailable(self._path, error).reason)
 
     def _open_turns(self) -> Turns:
         with self._in_use:  # there is to be no lock file beside what is no database
