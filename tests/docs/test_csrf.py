@@ -30,7 +30,10 @@ def test_another_site_is_refused_and_the_dependency_wants_its_token() -> None:
     app, api = Starlette(routes=[Route("/", _enter, methods=["POST"])]), FastAPI()
     names = {"app": app, "api": api, "templates": Jinja2Templates(env=Environment(autoescape=True))}
     for block in BLOCKS:
-        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/csrf.md", "exec"), names)
+        exec(
+            compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/csrf.md", "exec", dont_inherit=True),
+            names,
+        )
 
     @api.get("/page")
     async def page(request: Request) -> str:

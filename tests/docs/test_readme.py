@@ -25,7 +25,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "page"}
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     for block in blocks:
-        exec(compile(block, str(README), "exec"), names)
+        exec(compile(block, str(README), "exec", dont_inherit=True), names)
     return names
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,21 @@ PAGE = Path(__file__).parents[2] / "docs" / "sessions.md"
 TEXT = PAGE.read_text("utf-8")
 
 
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_is() -> Iterator[None]:
+    """Litestar sets up the logging of the whole process when an application is made."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
 @pytest.fixture
 def page() -> dict[str, Any]:
     """Run every Python block of the page, one after the other, as one module."""
     names: dict[str, Any] = {
+        "__name__": __name__,
         "JSONResponse": JSONResponse,
         "Request": Request,
         "Route": Route,
@@ -38,7 +51,7 @@ def page() -> dict[str, Any]:
         "WebSocket": WebSocket,
     }
     for block in re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
-        exec(compile(block, str(PAGE), "exec"), names)
+        exec(compile(block, str(PAGE), "exec", dont_inherit=True), names)
     return names
 
 
@@ -48,6 +61,12 @@ def test_the_fastapi_dependency_loads_for_any_endpoint(page: dict[str, Any]) -> 
         client.post("/login/ann")
         assert client.post("/cart/A1").json() == {"A1": 1}
         assert client.post("/cart/B2").json() == {"A1": 1, "B2": 1}
+
+
+def test_other_frameworks_are_inside_of_the_middleware(page: dict[str, Any]) -> None:
+    for app in (page["in_litestar"], page["in_quart"]):
+        with TestClient(app) as client:
+            assert [client.post("/visits").json() for _ in range(2)] == [{"visits": 1}, {"visits": 2}]
 
 
 async def _logout(request: Request) -> JSONResponse:

@@ -381,7 +381,10 @@ def _documented_shop(version: int) -> Starlette:
     app = Starlette(routes=[Route("/", page), Route("/htmx.js", script), Route("/cart", cart, methods=["POST"])])
     names = {"app": app, "api": FastAPI(), "templates": templates}
     for block in _documented("python"):
-        exec(compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/csrf.md", "exec"), names)
+        exec(
+            compile(block.replace("sqlite:///sessions.db", "memory://"), "docs/csrf.md", "exec", dont_inherit=True),
+            names,
+        )
     return app
 
 
