@@ -25,6 +25,8 @@ class Proxy:
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_store: set[asyncio.StreamWriter] = set()
+        self._gone = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = False
         self.port = 0
@@ -48,6 +50,7 @@ class Proxy:
         self.connections += 1
         there_reader, there = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         self._writers |= {writer, there}
+        self._to_store.add(writer)
         back = asyncio.create_task(self._back(there_reader, writer))
         self._tasks.add(back)
         with suppress(ConnectionError):
@@ -65,6 +68,8 @@ class Proxy:
         there.close()
         await back
         self._writers -= {writer, there}
+        self._to_store.discard(writer)
+        self._gone.set()
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -78,6 +83,14 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         writer.close()
+
+    async def hang_up(self) -> None:
+        """End all connections as a server does, and wait until the store has let go of them, too."""
+        for writer in self._to_store:
+            writer.write_eof()
+        while self._to_store:
+            self._gone.clear()
+            await self._gone.wait()
 
     def cut(self) -> None:
         """Break all connections."""

@@ -13,6 +13,8 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._target = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_store: set[asyncio.StreamWriter] = set()
+        self._gone = asyncio.Event()
         self.port = 0
         self.deaf = False
         self.lie = b""
@@ -31,6 +33,7 @@ class Proxy:
         self.connections += 1
         there_reader, there = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers |= {writer, there}
+        self._to_store.add(writer)
         back = asyncio.create_task(self._back(there_reader, writer))
         with suppress(ConnectionError):
             while data := await reader.read(65536):
@@ -42,6 +45,8 @@ class Proxy:
         there.close()
         await back
         self._writers -= {writer, there}
+        self._to_store.discard(writer)
+        self._gone.set()
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -65,6 +70,14 @@ class Proxy:
         while self.heard.count(word) < count:
             self._told.clear()
             await self._told.wait()
+
+    async def hang_up(self) -> None:
+        """End all connections as a server does, and wait until the store has let go of them, too."""
+        for writer in self._to_store:
+            writer.write_eof()
+        while self._to_store:
+            self._gone.clear()
+            await self._gone.wait()
 
     def cut(self) -> None:
         """Break all connections."""

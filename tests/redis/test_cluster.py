@@ -146,6 +146,7 @@ async def test_a_master_that_dies_is_replaced_and_what_was_lost_is_printed(capsy
         acknowledged, unknown, refused = dict.fromkeys(range(48), 0), dict.fromkeys(range(48), 0), 0
         dispatcher = Dispatcher(store, 2.0)
         killed = 0.0
+        busy = asyncio.Event()
         silence: dict[int, float] = {}
         down: dict[int, float] = {}  # of each session, how long after the kill it was refused last
 
@@ -156,6 +157,8 @@ async def test_a_master_that_dies_is_replaced_and_what_was_lost_is_printed(capsy
                     answer = await dispatcher.submit(holders[number].update(Inc.of("n", 1)))
                     assert answer.outcome is Outcome.DONE
                     acknowledged[number] += 1
+                    if min(acknowledged.values()) > 10:
+                        busy.set()
                     if killed and time.monotonic() - killed > 4:
                         silence[number] = time.monotonic() - killed
                 except OutcomeUnknown:
@@ -166,7 +169,7 @@ async def test_a_master_that_dies_is_replaced_and_what_was_lost_is_printed(capsy
                     await asyncio.sleep(0.02)
 
         writers = [asyncio.create_task(write(number)) for number in range(48)]
-        await asyncio.sleep(0.5)
+        await busy.wait()
         doomed.nodes[0].kill()
         killed = time.monotonic()
         await asyncio.gather(*writers)

@@ -138,8 +138,7 @@ async def test_a_connection_that_broke_while_idle_loses_no_command(server: Valke
         store = RedisStore.from_url(wire.url, timeout=PATIENCE)
         holder = await started(store, {"n": 0})
         connections = wire.connections
-        wire.cut()
-        await asyncio.sleep(0.05)  # the loop hears of it
+        await wire.hang_up()
         assert (await ask(store, holder.update(Inc.of("n", 1)))).outcome is Outcome.DONE
         assert wire.connections > connections
         await store.close()
@@ -164,8 +163,7 @@ async def test_a_server_that_dies_and_comes_back_heals_unaided(server: Valkey) -
     store = RedisStore.from_url(server.url, timeout=PATIENCE)
     await started(store, {"n": 0})
     server.kill()
-    await asyncio.sleep(0.05)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises((StoreUnavailable, OutcomeUnknown)):
         await ask(store, Holder().create({}))
     server.start()
     holder = await started(store, {"n": 0})  # its scripts are gone too
