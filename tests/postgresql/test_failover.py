@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
-from tests.postgresql.proxy import proxy
 from tests.servers import postgresql
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.proxy import proxy
 
 from atomic_session.commands import Outcome
 from atomic_session.dispatcher import Dispatcher

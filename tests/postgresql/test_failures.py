@@ -15,9 +15,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.postgresql.proxy import proxy
 from tests.servers import postgresql
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.proxy import proxy
 
 from atomic_session.commands import Login, Outcome, OwnerLimit
 from atomic_session.dispatcher import Dispatcher

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import asyncpg
 import pytest
 import uvloop
-from tests.postgresql.proxy import proxy
 from tests.servers import postgresql
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.proxy import proxy
 from tests.servers.tls import Authority, Front, front, use
 
 from atomic_session.errors import OutcomeUnknown, StoreUnavailable

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.harnesses.postgresql import PostgreSQLHarness
-from tests.postgresql.proxy import Proxy, proxy
+from tests.servers.proxy import Proxy, proxy
 
 from atomic_session.commands import Command, Login, Outcome, OwnerLimit
 from atomic_session.dispatcher import Dispatcher

@@ -23,9 +23,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from tests.redis.proxy import Proxy, proxy
 from tests.redis.rights import documented_rights
 from tests.servers import valkey
+from tests.servers.proxy import Proxy, proxy
 from tests.servers.valkey import Valkey
 
 from atomic_session import SessionMiddleware
@@ -56,7 +56,7 @@ async def _count(server: Valkey, holder: Holder) -> object:
 
 
 async def test_a_dropped_reply_is_an_unknown_outcome_applied_once(server: Valkey) -> None:
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         store = RedisStore.from_url(wire.url, timeout=PATIENCE)
         holder = await started(store, {"n": 0})
         wire.deaf = True
@@ -73,7 +73,7 @@ async def test_who_gives_way_to_a_login_that_nobody_knows_of_is_found_all_the_sa
     direct = RedisStore.from_url(server.url)
     await direct.open()
     old = await started(direct, {"n": 0}, owner="alice")
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         store = RedisStore.from_url(wire.url)
         holder = await started(store, {"n": 0})
         login = Login("alice", OwnerLimit(1, evict_oldest=True))
@@ -93,7 +93,7 @@ async def test_who_gives_way_to_a_login_that_nobody_knows_of_is_found_all_the_sa
 
 
 async def test_a_login_that_failed_is_told_so_where_its_place_could_not_be_given_back(server: Valkey) -> None:
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         store = RedisStore.from_url(wire.url)
         old = await started(store, {"n": 0})
         await ask(store, old.rotate(old.renewed()))
@@ -107,7 +107,7 @@ async def test_a_login_that_failed_is_told_so_where_its_place_could_not_be_given
 
 
 async def test_a_client_with_retries_is_applied_once_all_the_same(server: Valkey) -> None:
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         eager = Retry(NoBackoff(), 5, supported_errors=(RedisConnectionError, RedisTimeoutError))
         client = Redis(port=wire.port, retry=eager, retry_on_error=[RedisConnectionError, RedisTimeoutError])
         store = RedisStore(client, timeout=PATIENCE)
@@ -122,7 +122,7 @@ async def test_a_client_with_retries_is_applied_once_all_the_same(server: Valkey
 
 
 async def test_every_command_of_a_batch_without_replies_is_applied_at_most_once(server: Valkey) -> None:
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         store = RedisStore.from_url(wire.url, timeout=PATIENCE)
         holders = [await started(store, {"n": 0}) for _ in range(20)]
         wire.deaf = True
@@ -134,7 +134,7 @@ async def test_every_command_of_a_batch_without_replies_is_applied_at_most_once(
 
 
 async def test_a_connection_that_broke_while_idle_loses_no_command(server: Valkey) -> None:
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         store = RedisStore.from_url(wire.url, timeout=PATIENCE)
         holder = await started(store, {"n": 0})
         connections = wire.connections

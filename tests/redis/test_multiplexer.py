@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from tests.harnesses.redis import RedisHarness
-from tests.redis.proxy import proxy
+from tests.servers.proxy import proxy
 
 from atomic_session.commands import Answer, Outcome
 from atomic_session.errors import OutcomeUnknown, StoreUnavailable
@@ -21,13 +21,9 @@ from atomic_session.testing.holder import ask, started
 MANY = 1_500
 
 
-def _port(harness: RedisHarness) -> int:
-    return int(harness.url.rpartition(":")[2])
-
-
 async def test_what_was_never_sent_goes_over_the_next_connection(harness: RedisHarness) -> None:
     direct = await harness.make()
-    async with proxy(_port(harness)) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}", timeout=30)
         await store.open()
         holder = await started(store, {"n": 0})
@@ -50,7 +46,7 @@ async def test_what_was_never_sent_goes_over_the_next_connection(harness: RedisH
 
 async def test_the_scripts_that_a_server_lost_are_not_sent_for_each_command(harness: RedisHarness) -> None:
     await harness.make()
-    async with proxy(_port(harness)) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
         holders = [await started(store, {"n": 0}) for _ in range(200)]
         before = wire.heard.count(b"LOAD")
@@ -104,7 +100,7 @@ async def test_closing_gives_back_a_connection_that_nobody_waits_for_any_more(ha
 
 async def test_a_server_that_speaks_another_language_is_left(harness: RedisHarness) -> None:
     await harness.make()
-    async with proxy(_port(harness)) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}", timeout=5)
         await store.open()
         holder = await started(store, {"n": 0})
@@ -118,7 +114,7 @@ async def test_a_server_that_speaks_another_language_is_left(harness: RedisHarne
 
 async def test_a_connection_that_was_idle_for_as_long_as_the_client_allows_is_replaced(harness: RedisHarness) -> None:
     await harness.make()
-    async with proxy(_port(harness)) as wire:
+    async with proxy(harness.url) as wire:
         client = Redis(port=wire.port, health_check_interval=30)
         store = RedisStore(client, prefix=harness.prefix)
         holder = await started(store, {"n": 0})

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 import uvloop
 from redis.asyncio import Redis, RedisCluster
-from tests.redis.proxy import proxy
 from tests.servers import valkey
+from tests.servers.proxy import proxy
 from tests.servers.tls import Authority, Front, front, fronts, use
 from tests.servers.valkey import Cluster, Valkey
 
@@ -145,7 +145,7 @@ async def test_a_private_authority_that_nobody_has_named_is_refused(secured: Fro
 
 @pytest.mark.parametrize("kind", ["rediss", "rediss+cluster"])
 async def test_a_server_without_tls_is_told_nothing(kind: str, server: Valkey, authority: Authority) -> None:
-    async with proxy(server.port) as wire:
+    async with proxy(server.url) as wire:
         url = _url(wire.port, authority, kind).replace("//", "//user:hush@")
         store = RedisStore.from_url(url, timeout=0.5)
         with pytest.raises(StoreUnavailable):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.harnesses.redis import RedisHarness
-from tests.redis.proxy import proxy
+from tests.servers.proxy import proxy
 
 from atomic_session.commands import Command, Login, Outcome, OwnerLimit
 from atomic_session.dispatcher import Dispatcher
@@ -69,8 +69,7 @@ async def test_a_request_makes_exactly_as_many_trips_as_it_must(
     handler: Callable[[Session], Awaitable[None]], trips: int, harness: RedisHarness
 ) -> None:
     await harness.make()
-    port = int(harness.url.rpartition(":")[2])
-    async with proxy(port) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
         await store.open()
         holder = await started(store, {"n": 0})
@@ -83,7 +82,7 @@ async def test_a_request_makes_exactly_as_many_trips_as_it_must(
 
 async def test_commands_that_wait_together_are_one_trip(harness: RedisHarness) -> None:
     await harness.make()
-    async with proxy(int(harness.url.rpartition(":")[2])) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
         await store.open()
         holders = [await started(store, {"n": 0}) for _ in range(200)]
@@ -100,7 +99,7 @@ async def test_commands_that_wait_together_are_one_trip(harness: RedisHarness) -
 
 async def test_a_batch_is_one_trip_too(harness: RedisHarness) -> None:
     await harness.make()
-    async with proxy(int(harness.url.rpartition(":")[2])) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
         await store.open()
         holders = [await started(store, {"n": 0}) for _ in range(60)]
@@ -220,7 +219,7 @@ async def test_no_secret_reaches_the_server(harness: RedisHarness) -> None:
 
 async def test_decimals_take_the_slow_path_of_two_trips_and_nothing_else_does(harness: RedisHarness) -> None:
     await harness.make()
-    async with proxy(int(harness.url.rpartition(":")[2])) as wire:
+    async with proxy(harness.url) as wire:
         store = RedisStore.from_url(f"{wire.url}?prefix={harness.prefix}")
         await store.open()
         holder = await started(store, {"list": [Decimal("1.0"), "a", 2, {"a": [1.0]}], "n": Decimal("1.10")})

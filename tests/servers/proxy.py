@@ -7,14 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+__all__ = ["Proxy", "proxy"]
+
 
 class Proxy:
     """
-    Between the store and its server.
+    Between a store and its server.
 
     Attributes:
-        requests: how often the store sent something and then waited, since it last was counted.
+        connections: how many were made.
+        requests: how often the store sent something and then waited.
+        heard: what the store has sent.
         answered: how many bytes came back.
+        lie: what is answered in the server's place.
         deaf: whether replies are lost, and their connections with them.
         silent: whether replies are lost, and connections stay.
         dead: whether nothing passes, and connections stay, as if the server's machine were gone.
@@ -27,12 +32,16 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._to_store: set[asyncio.StreamWriter] = set()
         self._gone = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._told = asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
         self._waiting = False
         self.port = 0
         self.connections = 0
         self.requests = 0
+        self.heard = b""
         self.answered = 0
+        self.lie = b""
         self.deaf = False
         self.silent = False
         self.dead = False
@@ -43,8 +52,8 @@ class Proxy:
     def url(self) -> str:
         """The server's own URL, but for where it leads."""
         parts = self._parts
-        host = parts.netloc.rpartition("@")[0]
-        return urlunsplit(parts._replace(netloc=f"{host}@127.0.0.1:{self.port}"))
+        account, sign, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{account}{sign}127.0.0.1:{self.port}"))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -52,24 +61,27 @@ class Proxy:
         self._writers |= {writer, there}
         self._to_store.add(writer)
         back = asyncio.create_task(self._back(there_reader, writer))
-        self._tasks.add(back)
         with suppress(ConnectionError):
             while data := await reader.read(65536):
-                self.requests += not self._waiting
-                self._waiting = True
-                if self.deaf_from is not None and self.deaf_from in data:
-                    self.deaf = True
-                if self.dead_from is not None and self.dead_from in data:
-                    self.dead = True
-                if self.dead:
-                    continue
-                there.write(data)
-                await there.drain()
+                self._hear(data)
+                if not self.dead:
+                    there.write(data)
+                    await there.drain()
         there.close()
         await back
         self._writers -= {writer, there}
         self._to_store.discard(writer)
         self._gone.set()
+
+    def _hear(self, data: bytes) -> None:
+        self.requests += not self._waiting
+        self._waiting = True
+        self.heard += data
+        self._told.set()
+        if self.deaf_from is not None and self.deaf_from in data:
+            self.deaf = True
+        if self.dead_from is not None and self.dead_from in data:
+            self.dead = True
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -79,10 +91,24 @@ class Proxy:
                     break
                 if self.silent or self.dead:
                     continue
+                await self._open.wait()
                 self.answered += len(data)
-                writer.write(data)
+                writer.write(self.lie or data)
                 await writer.drain()
         writer.close()
+
+    def hold(self) -> None:
+        """Keep replies back until they are let go."""
+        self._open.clear()
+
+    def let_go(self) -> None:
+        self._open.set()
+
+    async def has_heard(self, count: int, word: bytes) -> None:
+        """Wait until *word* was sent *count* times since the beginning."""
+        while self.heard.count(word) < count:
+            self._told.clear()
+            await self._told.wait()
 
     async def hang_up(self) -> None:
         """End all connections as a server does, and wait until the store has let go of them, too."""
