@@ -157,6 +157,10 @@ class Dispatcher:
             await opening.result()
         except (OutcomeUnknown, StoreUnavailable) as error:
             raise StoreUnavailable(error.reason) from error  # no two tasks share one exception
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            raise StoreUnavailable("the store cancelled its own opening") from error
 
     async def _in_time(
         self, store: Store, question: Question[Result], late: StoreUnavailable | OutcomeUnknown
@@ -339,13 +343,18 @@ class _Queue:
         except TimeoutError as error:
             raise OutcomeUnknown(f"no answer within {self._timeout} s") from error
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if _is_cancelled():
                 raise
             raise OutcomeUnknown("the store cancelled its own work") from error
         if len(answers) != len(commands):
             raise _miscounted(answers, len(commands))
         return answers
+
+
+def _is_cancelled() -> bool:
+    """Say whether somebody wants the running task to end: else a store has raised a cancellation of its own."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _miscounted(answers: Sequence[Answer], expected: int) -> OutcomeUnknown:

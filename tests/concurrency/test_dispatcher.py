@@ -938,7 +938,7 @@ async def test_a_store_that_does_not_open_is_unavailable_in_time() -> None:
 class _Slow(LaneStore):
     """A store that opens when it is let."""
 
-    def __init__(self, error: Exception | None = None, lanes: int = 1) -> None:
+    def __init__(self, error: BaseException | None = None, lanes: int = 1) -> None:
         super().__init__(lanes)
         self.let = asyncio.Event()
         self.error = error
@@ -978,6 +978,19 @@ async def test_why_it_does_not_open_is_told_to_all_that_wait_and_it_is_tried_aga
     assert len(set(map(id, told))) == 10
     store.error = None
     assert (await dispatcher.submit(Holder().load())).outcome is Outcome.ABSENT
+
+
+@pytest.mark.parametrize("lanes", [0, 1])
+async def test_a_store_that_cancels_its_own_opening_cancels_nobody_else(lanes: int) -> None:
+    store = _Slow(lanes=lanes)
+    dispatcher = Dispatcher(store, TIMEOUT)
+    asked = [asyncio.create_task(dispatcher.submit(Holder().load())) for _ in range(3)]
+    await turns()
+    store.error = asyncio.CancelledError()
+    store.let.set()
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [type(end) for end in ends] == [StoreUnavailable] * 3
 
 
 async def test_an_opening_goes_on_without_the_one_who_asked_first_and_ends_with_the_last() -> None:

@@ -162,6 +162,21 @@ async def test_what_is_over_by_one_clock_only_stays(shop: _Shop, ours: int, thei
     assert await shop.rows() == 4
 
 
+async def test_a_clock_that_fails_costs_no_write_and_is_told(
+    harness: PostgreSQLHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> int:
+        raise ValueError("no time")
+
+    await harness.make()
+    store = PostgreSQLStore(harness.url, timeout=PATIENCE, clock=broken)
+    holder = await started(store, {"n": 0})
+    assert (await ask(store, holder.update(Inc.of("n", 1), known=1))).data == {"n": 1}
+    await store.close()
+
+    assert caplog.messages == ["purge_failed reason='no time'"] * 2
+
+
 async def test_a_purge_that_fails_costs_no_write_is_told_and_is_tried_again(
     shop: _Shop, harness: PostgreSQLHarness, caplog: pytest.LogCaptureFixture
 ) -> None:

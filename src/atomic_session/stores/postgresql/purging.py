@@ -35,8 +35,12 @@ class BackgroundPurge:
         self._is_ending = False
 
     def after(self, commands: Sequence[Command]) -> None:
-        """Begin, where it is due after *commands* were carried out."""
-        now = self._clock()
+        """Begin, where it is due after *commands* were carried out: whatever fails is not their failure."""
+        try:
+            now = self._clock()
+        except Exception as error:  # noqa: BLE001 - the application's own
+            emit("purge_failed", reason=str(error))
+            return
         if self._last is None:
             self._last = now
         if abs(now - self._last) < _EVERY or all(type(command) is Load for command in commands):
