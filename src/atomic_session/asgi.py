@@ -30,7 +30,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+App: TypeAlias = Callable[..., Awaitable[None]]  # of a scope, receive and send, which each framework types its own way
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 TEXTS = {

@@ -52,7 +52,7 @@ async def socket(socket: WebSocket[Any, Any, Any]) -> None:
 
 
 def _app() -> SessionMiddleware:
-    litestar: Any = Litestar([view, plain, operators, late, socket], logging_config=None)
+    litestar = Litestar([view, plain, operators, late, socket], logging_config=None)
     return SessionMiddleware(litestar, store="memory://", autoload=True)
 
 
